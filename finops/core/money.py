@@ -1,0 +1,90 @@
+"""Money: exact decimals of twelve places, split and rounded so that nothing is lost."""
+
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+from itertools import accumulate, pairwise
+from typing import TypeVar
+
+PICO = 10**12
+PLACE = Decimal(1).scaleb(-12)
+
+Name = TypeVar("Name")
+
+
+def to_pico(text: str | Decimal) -> int:
+    """An amount in units of 10^-12, rounded half up away from zero.
+
+    Raises decimal.InvalidOperation where the text is no number.
+    """
+    with localcontext(prec=100):
+        amount = Decimal(text)
+        return int((amount * PICO).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+def from_pico(pico: int) -> Decimal:
+    """The decimal of twelve places that is `pico` units of 10^-12."""
+    with localcontext(prec=100):
+        return (Decimal(pico) * PLACE).quantize(PLACE)
+
+
+def plain(amount: Decimal) -> str:
+    """Twelve decimals, no exponent: the notation of every export."""
+    return f"{amount:.12f}"
+
+
+def truncate_div(numerator: int, denominator: int) -> int:
+    """Division toward zero, as HUGEINT `//` does it and Python's `//` does not."""
+    quotient = abs(numerator) // abs(denominator)
+    return quotient if (numerator < 0) == (denominator < 0) else -quotient
+
+
+def split(pico: int, weights: Sequence[int]) -> list[int]:
+    """Share an amount in units of 10^-12 by weight; the shares sum to it exactly.
+
+    Each share is the difference of two running totals, cut toward zero
+    alike: a credit is the mirror image of a charge. Raises ValueError
+    where no weight is positive.
+    """
+    total = sum(weights)
+    if total <= 0:
+        raise ValueError("nothing to split by")
+    ends = [truncate_div(pico * running, total) for running in accumulate(weights)]
+    return [end - start for start, end in pairwise([0, *ends])]
+
+
+def minor_unit(currency: str) -> Decimal:
+    """The smallest amount a statement in this currency shows (ISO 4217)."""
+    if currency in {"JPY", "KRW", "CLP", "VND", "ISK", "UGX", "XAF", "XOF", "PYG", "RWF"}:
+        return Decimal(1)
+    if currency in {"BHD", "KWD", "OMR", "JOD", "TND", "IQD", "LYD"}:
+        return Decimal("0.001")
+    return Decimal("0.01")
+
+
+def largest_remainder(
+    amounts: Mapping[Name, Decimal], unit: Decimal, total: Decimal | None = None
+) -> dict[Name, Decimal]:
+    """Round every amount to `unit` so that they sum to the rounded total.
+
+    `total` is the figure to meet, a multiple of `unit`; by default the sum of the amounts,
+    rounded half up. Each amount is cut toward minus infinity, and the units still missing
+    go to the largest remainders, ties in the order given. An amount moves by less than one
+    unit, unless `total` asks for more than the amounts sum to.
+    """
+    with localcontext(prec=100):
+        exact = {name: amount / unit for name, amount in amounts.items()}
+        target = sum(amounts.values(), Decimal(0)) if total is None else total
+        units = int((target / unit).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+        floors = {name: _floor(value) for name, value in exact.items()}
+        missing = units - sum(floors.values())
+        by_remainder = sorted(exact, key=lambda name: floors[name] - exact[name])
+        if by_remainder:
+            rounds, rest = divmod(missing, len(by_remainder))
+            for position, name in enumerate(by_remainder):
+                floors[name] += rounds + (1 if position < rest else 0)
+        return {name: floors[name] * unit for name in amounts}
+
+
+def _floor(value: Decimal) -> int:
+    whole = int(value)
+    return whole - 1 if value < whole else whole

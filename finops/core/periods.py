@@ -1,0 +1,66 @@
+"""Spans of time: half-open, in UTC, never naive."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from finops.core.errors import UsageError
+
+
+@dataclass(frozen=True)
+class ChargePeriod:
+    """A span of time in UTC: start included, end excluded, as in FOCUS."""
+
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def day(cls, day: date) -> "ChargePeriod":
+        return cls.days(day, day + timedelta(days=1))
+
+    @classmethod
+    def days(cls, first: date, end: date) -> "ChargePeriod":
+        """From the first day's midnight to the midnight of `end`, which is not included."""
+        return cls(midnight(first), midnight(end))
+
+    @classmethod
+    def month(cls, month: str) -> "ChargePeriod":
+        """The calendar month of a billing period such as `2026-09`."""
+        first = parse_month(month)
+        return cls.days(first, next_month(first))
+
+    def __iter__(self) -> Iterator[date]:
+        """The UTC days it touches."""
+        day = self.start.date()
+        while midnight(day) < self.end:
+            yield day
+            day += timedelta(days=1)
+
+    def params(self) -> dict[str, datetime]:
+        return {"start": self.start, "end": self.end}
+
+
+def midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def next_month(day: date) -> date:
+    return date(day.year + day.month // 12, day.month % 12 + 1, 1)
+
+
+def previous_month(day: date) -> date:
+    return (day.replace(day=1) - timedelta(days=1)).replace(day=1)
+
+
+def parse_day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is not a date: expected YYYY-MM-DD") from error
+
+
+def parse_month(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m").date()
+    except ValueError as error:
+        raise UsageError(f"{text!r} is not a month: expected YYYY-MM") from error

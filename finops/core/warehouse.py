@@ -1,0 +1,273 @@
+"""The warehouse: immutable Parquet files, and a manifest that says which are in force.
+
+Writers put files beside the others and then switch the manifest in one transaction of Django's
+database, under one global lock. Readers take the file list of one snapshot and read it in their
+own DuckDB: they see all of a commit or none of it, and an older number reads an older state.
+"""
+
+import hashlib
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from urllib.parse import quote
+
+import duckdb
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Max, Q, QuerySet
+
+from finops.core.datasets import DATASETS
+from finops.core.errors import FinopsError
+from finops.core.models import ManifestFile, Snapshot
+
+_LOCK = 0x66696E6F7073  # one number for all writers, on PostgreSQL
+
+
+class Overtaken(FinopsError):
+    """A partition changed since the snapshot that the new files were computed from."""
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A file that is written and not yet in force."""
+
+    dataset: str
+    partition: str
+    path: str
+    rows: int
+    sha256: str
+    first_day: date | None = None
+    last_day: date | None = None
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What one commit replaces or adds to, such as ("requests", "gateway/2026-09-07")."""
+
+    dataset: str
+    name: str
+
+
+def partition(dataset: str, *values: str | date) -> str:
+    """The name of a partition from the values of its columns; `all` where it has none."""
+    if len(values) != len(DATASETS[dataset].partition):
+        raise ValueError(f"{dataset} is partitioned by {DATASETS[dataset].partition}, not {values}")
+    return "/".join(quote(str(value), safe=" :@+=,") for value in values) or "all"
+
+
+def folder() -> Path:
+    return Path(settings.FINOPS_DATA_DIR) / "warehouse"
+
+
+def latest() -> int:
+    """The newest snapshot's number; 0 where nothing was ever committed."""
+    return Snapshot.objects.aggregate(newest=Max("id"))["newest"] or 0
+
+
+def in_force(snapshot: int | None = None) -> QuerySet[ManifestFile]:
+    """The files that a reader of this snapshot (by default the newest) sees."""
+    files = ManifestFile.objects.order_by("partition", "id")
+    if snapshot is None:
+        return files.filter(until_snapshot=None)
+    return files.filter(since_snapshot__lte=snapshot).filter(
+        Q(until_snapshot=None) | Q(until_snapshot__gt=snapshot)
+    )
+
+
+def files(
+    dataset: str,
+    snapshot: int | None = None,
+    *,
+    partitions: Iterable[str] | None = None,
+    touching: tuple[date, date] | None = None,
+) -> list[ManifestFile]:
+    """A dataset's files at a snapshot; `touching` keeps those with rows in [first, end)."""
+    found = in_force(snapshot).filter(dataset=dataset)
+    if partitions is not None:
+        found = found.filter(partition__in=list(partitions))
+    if touching is not None:
+        first, end = touching
+        found = found.filter(Q(first_day=None) | Q(first_day__lt=end, last_day__gte=first))
+    return list(found)
+
+
+def connect(memory: str = "700MB", threads: int | None = None) -> duckdb.DuckDBPyConnection:
+    """A DuckDB of this process alone: in memory, UTC, spilling to the data folder."""
+    spill = folder() / "spill"
+    spill.mkdir(parents=True, exist_ok=True)
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": memory,
+        "temp_directory": str(spill),
+        "TimeZone": "UTC",
+        "autoinstall_known_extensions": False,
+    }
+    if threads:
+        config["threads"] = threads
+    return duckdb.connect(":memory:", config=config)
+
+
+def view(
+    con: duckdb.DuckDBPyConnection,
+    dataset: str,
+    found: Sequence[ManifestFile | NewFile],
+    name: str | None = None,
+) -> None:
+    """Make the files readable under `name`, by default the dataset's: an empty table of its shape where none are."""
+    shape = DATASETS[dataset]
+    name = name or dataset
+    con.execute(f'drop view if exists "{name}"')
+    if found:
+        paths = ", ".join(f"'{folder() / file.path}'" for file in found)
+        columns = ", ".join(
+            f"{column}::HUGEINT as {column}" if kind == "HUGEINT" else column
+            for column, kind in shape.columns.items()
+        )
+        con.execute(
+            f'create view "{name}" as select {columns} '
+            f"from read_parquet([{paths}], hive_partitioning = false, union_by_name = true)"
+        )
+    else:
+        columns = ", ".join(f"null::{kind} as {column}" for column, kind in shape.columns.items())
+        con.execute(f'create view "{name}" as select {columns} where false')
+
+
+def open_view(
+    con: duckdb.DuckDBPyConnection,
+    dataset: str,
+    snapshot: int | None = None,
+    *,
+    touching: tuple[date, date] | None = None,
+    name: str | None = None,
+) -> None:
+    """`view` of what is in force at the snapshot."""
+    view(con, dataset, files(dataset, snapshot, touching=touching), name)
+
+
+def write(
+    con: duckdb.DuckDBPyConnection,
+    dataset: str,
+    partition_name: str,
+    query: str,
+    parameters: Mapping[str, object] | None = None,
+    days: tuple[date, date] | None = None,
+    order: Sequence[str] | None = None,
+) -> NewFile:
+    """Write a query's rows, cast and ordered as the dataset wants them, to a new file.
+
+    Durable on return (fsync, rename) and not yet in force. `days`: first and last UTC day that
+    the rows touch. `order`: columns of the query that give the dataset's order more cheaply.
+    Raises duckdb.Error where the query lacks a column or a cast fails.
+    """
+    shape = DATASETS[dataset]
+    # Parquet has no 128-bit integer: a HUGEINT would silently become a double, a decimal does not.
+    columns = ", ".join(
+        f"cast({column} as {'DECIMAL(38,0)' if kind == 'HUGEINT' else kind}) as {column}"
+        for column, kind in shape.columns.items()
+    )
+    ranks = ", ".join(f"{column} nulls first" for column in order or shape.order)
+    ordered = f"({query}) order by {ranks}" if ranks else f"({query})"
+    target = folder() / dataset / f"{uuid.uuid4().hex}.parquet"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(".parquet.part")
+    rows = con.execute(
+        f"copy (select {columns} from {ordered}) to '{part}' (format parquet, compression zstd)",
+        parameters or {},
+    ).fetchall()[0][0]
+    digest = _publish(part, target)
+    first, last = days if days else (None, None)
+    return NewFile(dataset, partition_name, str(target.relative_to(folder())), rows, digest, first, last)
+
+
+def _publish(part: Path, target: Path) -> str:
+    """Make a finished file durable under its name; its SHA-256."""
+    with part.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        os.fsync(stream.fileno())
+    part.rename(target)
+    directory = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+    return digest
+
+
+@contextmanager
+def the_commit_lock() -> Iterator[None]:
+    """One transaction that no other committing process can be in at the same time.
+
+    SQLite: transactions begin IMMEDIATE (settings). PostgreSQL: an advisory lock to the transaction's end.
+    """
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
+        yield
+
+
+def commit(
+    replaces: Sequence[NewFile] = (),
+    adds: Sequence[NewFile] = (),
+    ends: Sequence[Partition] = (),
+    *,
+    computed_from: int,
+    note: str = "",
+    beside: Callable[[int], None] | None = None,
+    unchanged: Sequence[Partition] = (),
+) -> int:
+    """Put files in force, in place of what their partitions held (`replaces`) or beside it (`adds`).
+
+    `ends` empties partitions; `unchanged` names partitions that were only read, and must not have
+    changed either; `beside` saves the Django rows that belong to the files, in the same transaction,
+    and is given the new snapshot's number. Readers see all of it or none of it.
+    Raises Overtaken where one of the partitions has changed since `computed_from`: compute again.
+    """
+    replaced = {Partition(file.dataset, file.partition) for file in replaces} | set(ends)
+    touched = replaced | {Partition(file.dataset, file.partition) for file in adds} | set(unchanged)
+    with the_commit_lock():
+        _require_unchanged(touched, computed_from)
+        number = latest() + 1
+        Snapshot.objects.create(id=number, note=note)
+        for dataset, names in _by_dataset(replaced).items():
+            ManifestFile.objects.filter(dataset=dataset, partition__in=names, until_snapshot=None).update(
+                until_snapshot=number
+            )
+        ManifestFile.objects.bulk_create(
+            ManifestFile(
+                dataset=file.dataset,
+                partition=file.partition,
+                path=file.path,
+                rows=file.rows,
+                sha256=file.sha256,
+                first_day=file.first_day,
+                last_day=file.last_day,
+                since_snapshot=number,
+            )
+            for file in [*replaces, *adds]
+        )
+        if beside:
+            beside(number)
+    return number
+
+
+def _by_dataset(partitions: Iterable[Partition]) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for one in partitions:
+        grouped.setdefault(one.dataset, []).append(one.name)
+    return grouped
+
+
+def _require_unchanged(partitions: Iterable[Partition], computed_from: int) -> None:
+    for dataset, names in _by_dataset(partitions).items():
+        changed = (
+            ManifestFile.objects.filter(dataset=dataset, partition__in=names)
+            .filter(Q(since_snapshot__gt=computed_from) | Q(until_snapshot__gt=computed_from))
+            .values_list("partition", flat=True)
+            .first()
+        )
+        if changed is not None:
+            raise Overtaken(f"{dataset} {changed} has changed since snapshot {computed_from}")

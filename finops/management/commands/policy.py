@@ -1,0 +1,117 @@
+"""`policy apply FILE`, `policy show`, `policy preview FILE`: the attribution policy."""
+
+import os
+import sys
+from argparse import ArgumentParser
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from attribution import policies
+from attribution.policy import PolicyError
+from attribution.preview import GROUPS, Change, Preview, preview
+from attribution.world import policy_text
+from finops.core.command import Command as Base
+from finops.core.errors import FinopsError, UsageError
+from finops.core.periods import parse_day
+
+SHOWN = 12  # names of a group
+CENT = Decimal("0.01")
+
+
+class Command(Base):
+    help = "Apply, show or try out the attribution policy (TOML). Every text that is applied becomes a new version."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        what = parser.add_subparsers(dest="what", required=True)
+        apply = what.add_parser("apply", help="check a policy and put it in force")
+        apply.add_argument("file", metavar="FILE", help="a TOML file; - is standard input")
+        what.add_parser("show", help="print the policy in force")
+        trial = what.add_parser(
+            "preview", help="what days would cost under a policy, beside today's; changes nothing"
+        )
+        trial.add_argument("file", metavar="FILE", help="a TOML file; - is standard input")
+        trial.add_argument("--start", required=True, metavar="YYYY-MM-DD", help="the first UTC day")
+        trial.add_argument("--end", required=True, metavar="YYYY-MM-DD", help="the day after the last")
+        trial.add_argument(
+            "--workers", type=int, default=os.cpu_count() or 1, help="days side by side (default: one a core)"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["what"] == "show":
+            version, text = policy_text()
+            self.stdout.write(
+                f"# version {version}\n{text}" if version else "# no policy was applied: the defaults hold"
+            )
+            return
+        text = self._read(options["file"])
+        try:
+            if options["what"] == "apply":
+                self._apply(text)
+            else:
+                self._preview(text, options)
+        except PolicyError as error:
+            raise FinopsError(f"{options['file']}: {error}") from error
+
+    def _read(self, file: str) -> str:
+        try:
+            raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+            return raw.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise FinopsError(f"{file}: not a text in UTF-8: {error}") from error
+
+    def _apply(self, text: str) -> None:
+        version, new = policies.apply(text)
+        self.stdout.write(
+            f"Policy version {version} is in force; `attribute` applies it to the days that you name."
+            if new
+            else f"Policy version {version} is in force already; nothing changed."
+        )
+
+    def _preview(self, text: str, options: dict[str, Any]) -> None:
+        start, end = parse_day(options["start"]), parse_day(options["end"])
+        if end <= start:
+            raise UsageError(f"--end {end} must be after --start {start}: the end is not included")
+        with self.progress() as progress:
+            found = preview(
+                text,
+                start,
+                end,
+                workers=max(1, options["workers"]),
+                progress=lambda stage, day, done, total: progress(f"{stage} {day}", done, total, "days"),
+            )
+        self._show(found)
+
+    def _show(self, found: Preview) -> None:
+        currency = settings.FINOPS_CURRENCY
+        self.stdout.write(f"{len(found.days)} days from {found.days[0]} to {found.days[-1]}, in {currency}.")
+        for reason in found.reasons or ["the policies say the same"]:
+            self.stdout.write(f"  {reason}")
+        for rule in found.rules[:SHOWN]:
+            self.stdout.write(
+                f"  {_money(rule.cost)} of charges: {rule.rule} ({rule.goes}) -> {rule.then_rule} ({rule.then_goes})"
+            )
+        total = Change("allocated", found.total_now, found.total_then)
+        self.stdout.write(f"{'':<28} {'now':>18} {'then':>18} {'difference':>18}")
+        self._line(total)
+        for group in GROUPS:
+            changes = [change for change in found.changes[group] if abs(change.difference) >= CENT / 2]
+            if changes:
+                self.stdout.write(f"by {group.replace('_', ' ')}")
+            for change in changes[:SHOWN]:
+                self._line(change)
+            if len(changes) > SHOWN:
+                self.stdout.write(f"  and {len(changes) - SHOWN} more")
+        self.stdout.write("Nothing was changed. Closed months keep the policy that they were closed with.")
+
+    def _line(self, change: Change) -> None:
+        self.stdout.write(
+            f"  {change.name or '(none)':<26} {_money(change.now):>18} {_money(change.then):>18} "
+            f"{_money(change.difference, sign='+'):>18}"
+        )
+
+
+def _money(amount: Decimal, sign: str = "") -> str:
+    return f"{amount:{sign},.2f}"

@@ -1,0 +1,1 @@
+"""A sample organisation: files only, to be ingested through the public commands."""
