@@ -1,0 +1,437 @@
+"""One delivery from first byte to manifest: known already? readable? in doubt? then committed.
+
+Every way in (commands, the landing folder, a release of what was held) goes through `deliver`.
+A crash at any point leaves what was in force before; the same call again completes it.
+"""
+
+import hashlib
+import random
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
+from pathlib import Path
+
+import duckdb
+from django.conf import settings
+from django.db import transaction
+
+from finops.core import warehouse
+from finops.core.errors import FinopsError, UsageError
+from finops.core.warehouse import NewFile
+from ingest.bills import Bill
+from ingest.catalogue import Catalogue
+from ingest.formats import values
+from ingest.loading import Change, Context, Loader, Report, Staged
+from ingest.logs import RequestLog
+from ingest.metrics import GpuMetrics
+from ingest.models import Delivery, DeliveryFile, Problem
+from ingest.sources import files as sources
+from ingest.sources import manifests
+from ingest.sources.files import InputFile, Unreadable
+from ingest.sources.manifests import Manifest
+
+LOADERS: dict[str, type[Loader]] = {
+    Delivery.Kind.BILLING: Bill,
+    Delivery.Kind.GPU: GpuMetrics,
+    Delivery.Kind.REQUESTS: RequestLog,
+    Delivery.Kind.HOSTS: Catalogue,
+    Delivery.Kind.OWNERS: Catalogue,
+    Delivery.Kind.RATES: Catalogue,
+}
+CANNOT_READ = (
+    duckdb.DataError,
+    duckdb.OperationalError,
+    duckdb.InvalidInputException,
+    duckdb.InvalidTypeException,
+)
+DEFAULT_SOURCE = "default"
+# For DuckDB, so that a process stays below 1 GiB. Beside logs and metrics stand the texts they are read from.
+MEMORY = {Delivery.Kind.GPU: "450MB", Delivery.Kind.REQUESTS: "450MB"}
+MEMORY_ELSE = "650MB"
+ATTEMPTS = 200  # commits that may come in between, each of which is somebody else's success
+KEPT_PROBLEMS = 10_000
+STALE_SPOOL = 24 * 3600  # seconds after which a killed process's files are swept
+
+
+class Held(FinopsError):
+    """The delivery waits for a person; what was in force before still is."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self.delivery = delivery
+        super().__init__(
+            f"delivery {delivery.pk} is held: {delivery.message}. What was there before stays in force; "
+            f"see `deliveries show {delivery.pk}`, then `deliveries accept {delivery.pk}` or `reject`"
+        )
+
+
+@dataclass
+class Outcome:
+    """What became of a delivery."""
+
+    delivery: Delivery
+    already_there: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+def silent(
+    what: str, done: int, total: int | None = None, unit: str = "rows", share: float | None = None
+) -> None:
+    """Progress that nobody watches."""
+
+
+def deliver(
+    kind: str,
+    paths: Sequence[str | Path],
+    *,
+    source: str = "",
+    format: str = "auto",
+    expected_total: str = "",
+    report: Report = silent,
+) -> Outcome:
+    """Load files, a folder or a manifest as one delivery.
+
+    Raises Held where a person must look first, Unreadable where a file is not what it says and
+    FinopsError where nothing in it could be used; what was in force before then still is.
+    """
+    _require_amount(expected_total)
+    with _spool() as spool:
+        found = sources.listed(paths, spool)
+        bill_manifests: list[Manifest] = []
+        if kind == Delivery.Kind.BILLING:
+            bill_manifests, found = manifests.read(found)
+        return _deliver(
+            kind, sources.identified(found), bill_manifests, source, format, expected_total, spool, report
+        )
+
+
+def _deliver(
+    kind: str,
+    files: list[InputFile],
+    bill_manifests: Sequence[Manifest],
+    source: str,
+    format: str,
+    expected_total: str,
+    spool: Path,
+    report: Report,
+) -> Outcome:
+    if kind != Delivery.Kind.BILLING:
+        source = source or DEFAULT_SOURCE
+    fingerprint = fingerprint_of(kind, source, files)
+    known = loaded_already(fingerprint)
+    if known:
+        _require_total(known, expected_total)
+        return Outcome(known, already_there=True)
+    delivery = _begin(kind, files, source, format, expected_total, fingerprint)
+    context = Context(delivery, files, _connect(delivery), spool, report, source, bill_manifests)
+    try:
+        return _load(context)
+    except Held:
+        raise
+    except FinopsError as error:
+        _finish(delivery, Delivery.State.FAILED, str(error))
+        raise
+    except Exception as error:
+        _finish(
+            delivery, Delivery.State.FAILED, f"a defect of the program: {type(error).__name__}: {error}"[:400]
+        )
+        raise
+    finally:
+        context.con.close()
+
+
+def _load(context: Context, released: bool = False) -> Outcome:
+    """Read, check and commit; a released delivery has been checked by a person."""
+    delivery = context.delivery
+    values.define(context.con)
+    for file in context.files:
+        sources.require_data(file)
+    loader = LOADERS[delivery.kind]()
+    kept: list[NewFile] = []
+    try:
+        staged = _staged(context, loader, released)
+        outcome, kept = _committed(context, loader, staged, released)
+        return outcome
+    finally:
+        loader.discard(kept)
+
+
+def _staged(context: Context, loader: Loader, released: bool) -> Staged:
+    delivery = context.delivery
+    try:
+        staged = loader.stage(context)
+    except duckdb.OutOfMemoryException as error:
+        raise FinopsError(f"{_names(context.files)}: there is not enough memory: {error}") from error
+    except CANNOT_READ as error:
+        reason = " ".join(str(error).split())[:400]
+        raise Unreadable(f"{_names(context.files)}: cannot be read: {reason}") from error
+    delivery.bad_rows = staged.bad_rows
+    delivery.newest_day = staged.newest_day
+    delivery.total = "; ".join(
+        f"{effective} {currency}" for currency, (effective, _) in staged.totals.items()
+    )
+    _keep_problems(context, staged)
+    if staged.bad_rows and not staged.rows and not released:
+        raise FinopsError(
+            f"no row can be used; the first problem: {delivery.problems.first()}; "
+            f"all of them: deliveries show {delivery.pk}"
+        )
+    return staged
+
+
+def _committed(
+    context: Context, loader: Loader, staged: Staged, released: bool
+) -> tuple[Outcome, list[NewFile]]:
+    """Commit, again after each commit that comes in between; with the files now in force."""
+    delivery = context.delivery
+    holds = [*staged.holds, *_total_holds(staged, delivery.expected_total)]
+    for manifest in context.manifests:
+        holds += manifest.disagreements(context.files, staged.file_rows)
+    for attempt in range(ATTEMPTS):
+        basis = warehouse.latest()
+        known = loaded_already(delivery.fingerprint)
+        if known:
+            _finish(delivery, Delivery.State.SUPERSEDED, "the same was loaded meanwhile", by=known)
+            return Outcome(known, already_there=True), []
+        change = loader.change(context, basis)
+        if (holds or change.holds) and not released:
+            _hold(context, [*holds, *change.holds])
+        try:
+            _commit(delivery, change, basis)
+        except warehouse.Overtaken:
+            time.sleep(random.uniform(0, min(0.02 * (attempt + 1), 0.5)))  # let the other writer finish
+            continue
+        return Outcome(delivery, notes=[*change.notes, *staged.notes]), [*change.replaces, *change.adds]
+    raise FinopsError(f"delivery {delivery.pk}: other deliveries kept changing the same data; try again")
+
+
+def _commit(delivery: Delivery, change: Change, basis: int) -> None:
+    """Put the files in force and the delivery with them, in one transaction."""
+    delivery.rows, delivery.duplicate_rows = change.rows, change.duplicate_rows
+
+    def beside(snapshot: int | None) -> None:
+        if snapshot is not None:
+            change.beside(snapshot)
+        delivery.snapshot = snapshot
+        _finish(delivery, Delivery.State.LOADED, "")
+        for stale in _unfinished(delivery):
+            _finish(stale, Delivery.State.SUPERSEDED, f"delivery {delivery.pk} brought the same", by=delivery)
+        Delivery.objects.filter(
+            state=Delivery.State.FAILED,
+            kind=delivery.kind,
+            source=delivery.source,
+            files__path__in=delivery.files.values("path"),
+        ).update(replaced_by=delivery)
+
+    if change.is_empty:
+        with transaction.atomic():
+            beside(None)
+        return
+    warehouse.commit(
+        change.replaces,
+        change.adds,
+        change.ends,
+        computed_from=basis,
+        note=f"{delivery.kind} delivery {delivery.pk}",
+        beside=beside,
+        unchanged=change.unchanged,
+    )
+
+
+def _connect(delivery: Delivery) -> duckdb.DuckDBPyConnection:
+    return warehouse.connect(MEMORY.get(Delivery.Kind(delivery.kind), MEMORY_ELSE))
+
+
+def fingerprint_of(kind: str, source: str, files: Sequence[InputFile]) -> str:
+    """What makes two deliveries the same: kind, source and the files' bytes, in whatever order."""
+    parts = [kind, source, *sorted(file.sha256 for file in files)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def loaded_already(fingerprint: str) -> Delivery | None:
+    """The delivery of the same bytes that is in force as a whole."""
+    for delivery in Delivery.objects.filter(fingerprint=fingerprint, state=Delivery.State.LOADED):
+        if not delivery.periods.exclude(until_snapshot=None).exists():
+            return delivery
+    return None
+
+
+def _unfinished(delivery: Delivery) -> list[Delivery]:
+    """Earlier deliveries that were killed or wait for a person, and have no file that this one has not."""
+    brought = set(delivery.files.values_list("sha256", flat=True))
+    earlier = Delivery.objects.filter(
+        kind=delivery.kind,
+        source=delivery.source,
+        state__in=[Delivery.State.STARTED, Delivery.State.HELD],
+        pk__lt=delivery.pk,
+    )
+    return [one for one in earlier if set(one.files.values_list("sha256", flat=True)) <= brought]
+
+
+@transaction.atomic
+def _begin(
+    kind: str, files: Sequence[InputFile], source: str, format: str, expected_total: str, fingerprint: str
+) -> Delivery:
+    delivery = Delivery.objects.create(
+        kind=kind, source=source, format=format, expected_total=expected_total, fingerprint=fingerprint
+    )
+    DeliveryFile.objects.bulk_create(
+        DeliveryFile(
+            delivery=delivery,
+            name=file.name,
+            path=str(file.path),
+            sha256=file.sha256,
+            size=file.size,
+            modified_ns=file.modified_ns,
+        )
+        for file in files
+    )
+    return delivery
+
+
+def _finish(delivery: Delivery, state: str, message: str, by: Delivery | None = None) -> None:
+    delivery.state = state
+    delivery.message = message
+    delivery.finished = datetime.now(UTC)
+    if by:
+        delivery.replaced_by = by
+    delivery.save()
+    if state != Delivery.State.HELD:
+        shutil.rmtree(quarantine(delivery), ignore_errors=True)
+
+
+def _keep_problems(context: Context, staged: Staged) -> None:
+    """The first rows that could not be used, by file and line; all are counted."""
+    found = context.con.execute(
+        f"select file, line, reason, loaded from ({staged.problems}) order by file, line limit {KEPT_PROBLEMS}"
+    ).fetchall()
+    with transaction.atomic():
+        context.delivery.problems.all().delete()
+        Problem.objects.bulk_create(
+            (
+                Problem(delivery=context.delivery, file=file, line=line, reason=reason[:500], loaded=loaded)
+                for file, line, reason, loaded in found
+            ),
+            batch_size=1000,
+        )
+
+
+def quarantine(delivery: Delivery) -> Path:
+    """Where the files of a held delivery wait."""
+    return Path(settings.FINOPS_DATA_DIR) / "quarantine" / str(delivery.pk)
+
+
+def _hold(context: Context, reasons: Sequence[str]) -> None:
+    """Keep the files and wait for a person. The same bytes held before are superseded by this."""
+    delivery = context.delivery
+    kept = quarantine(delivery)
+    kept.mkdir(parents=True, exist_ok=True)
+    for file, row in zip(context.files, delivery.files.all(), strict=True):
+        shutil.copyfile(file.path, kept / str(row.pk))
+    _finish(delivery, Delivery.State.HELD, "; ".join(reasons))
+    for before in _unfinished(delivery):
+        _finish(before, Delivery.State.SUPERSEDED, f"delivery {delivery.pk} brought the same", by=delivery)
+    raise Held(delivery)
+
+
+def accept(delivery_id: int, report: Report = silent) -> Outcome:
+    """Load a held delivery as it is, from the files kept when it came."""
+    delivery = _held(delivery_id)
+    with _spool() as spool:
+        files = [
+            InputFile(row.name, path, row.sha256, row.size, row.modified_ns)
+            for row in delivery.files.all()
+            for path in [quarantine(delivery) / str(row.pk)]
+        ]
+        context = Context(delivery, files, _connect(delivery), spool, report, delivery.source)
+        try:
+            return _load(context, released=True)
+        finally:
+            context.con.close()
+
+
+def reject(delivery_id: int, reason: str = "") -> Delivery:
+    """Refuse a held delivery; its files are deleted, its problems stay."""
+    delivery = _held(delivery_id)
+    _finish(delivery, Delivery.State.REJECTED, f"rejected: {reason or delivery.message}")
+    return delivery
+
+
+def _held(delivery_id: int) -> Delivery:
+    delivery = Delivery.objects.filter(pk=delivery_id).first()
+    if delivery is None:
+        raise UsageError(f"there is no delivery {delivery_id}; see `deliveries list`")
+    if delivery.state != Delivery.State.HELD:
+        raise FinopsError(f"delivery {delivery_id} is {delivery.state}, not held: there is nothing to decide")
+    return delivery
+
+
+def _require_amount(text: str) -> None:
+    try:
+        if text and not Decimal(text).is_finite():
+            raise InvalidOperation
+    except InvalidOperation as error:
+        raise UsageError(f"--expect-total {text!r}: expected an amount such as 1234.56") from error
+
+
+def _total_holds(staged: Staged, expected: str) -> list[str]:
+    if not expected or any(
+        same_total(expected, amount) for pair in staged.totals.values() for amount in pair
+    ):
+        return []
+    said = "; ".join(
+        f"{effective} {currency} effective, {billed} {currency} billed"
+        for currency, (effective, billed) in staged.totals.items()
+    )
+    return [f"the total is not {expected} but {said or 'nothing'}"]
+
+
+def same_total(expected: str, amount: str) -> bool:
+    """Whether an amount is the expected one, to the places that this is given in."""
+    with localcontext(prec=200):
+        wanted = Decimal(expected)
+        return Decimal(amount).quantize(wanted, rounding=ROUND_HALF_UP) == wanted
+
+
+def _require_total(known: Delivery, expected: str) -> None:
+    """A bill that is in force already is not held any more, but a wrong total is still said."""
+    if not expected or known.kind != Delivery.Kind.BILLING:
+        return
+    with localcontext(prec=200):
+        amounts = [
+            f"{sum((Decimal(cost) for cost in costs), Decimal(0)):f}"
+            for currency in {period.currency for period in known.periods.all()}
+            for costs in zip(
+                *known.periods.filter(currency=currency).values_list("effective_cost", "billed_cost"),
+                strict=True,
+            )
+        ]
+    if not any(same_total(expected, amount) for amount in amounts):
+        raise FinopsError(
+            f"delivery {known.pk} has brought these files already, and their total is not {expected} but {known.total}"
+        )
+
+
+def _names(files: Sequence[InputFile]) -> str:
+    shown = ", ".join(file.name for file in files[:3])
+    return shown if len(files) <= 3 else f"{shown} and {len(files) - 3} more"
+
+
+@contextmanager
+def _spool() -> Iterator[Path]:
+    """A folder for what is between reading and committing; a killed process's is swept a day later."""
+    root = Path(settings.FINOPS_DATA_DIR) / "spool"
+    root.mkdir(parents=True, exist_ok=True)
+    for old in root.iterdir():
+        if time.time() - old.stat().st_mtime > STALE_SPOOL:
+            shutil.rmtree(old, ignore_errors=True)
+    folder = root / uuid.uuid4().hex
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,131 @@
+"""The canonical request log: JSON lines, or the same columns in CSV or Parquet. Prompts are never read."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import duckdb
+
+from ingest.formats import tables
+from ingest.formats.lines import MARK, numbered_lines, read_ahead
+from ingest.formats.tables import Table, literal, require_columns
+from ingest.sources.files import InputFile, Unreadable
+
+REQUIRED = ("request_id", "timestamp", "model")
+TEXTS = (
+    *"request_id model model_version feature tenant team environment region endpoint provider project".split(),
+    *"host resource_id namespace pod gpu_uuid status cached".split(),
+)
+# Read as values too, each by the macro (of ingest.formats.values) of this name.
+VALUES = {
+    "timestamp": "moment",
+    **dict.fromkeys(
+        ("input_tokens", "cached_input_tokens", "output_tokens", "batch_size", "predictions"), "whole"
+    ),
+    **dict.fromkeys(("gpu_ms", "latency_ms", "ttft_ms", "queue_ms"), "micro"),
+    "value": "money",
+}
+FIELDS = (*TEXTS, *VALUES)
+
+
+# A number with more digits than a double keeps, and what stands around it as the value of a member.
+LONG_NUMBER = literal(r":\s*-?[0-9.]{16}")
+LONG_NUMBERS = literal(r"(:\s*)(-?[0-9.]{16,}(?:[eE][+-]?[0-9]+)?)(\s*[,}])")
+SHAPE = literal("{" + ", ".join(f'"{field}": "VARCHAR"' for field in FIELDS) + "}")
+KNOWN = ", ".join(literal(field) for field in FIELDS)
+
+
+@dataclass(frozen=True)
+class LogPiece:
+    """SQL of some of a log's rows, and in how many of them each field is that we do not know (0: not counted).
+
+    A row is file, line, malformed, each field as text, and `FIELD_value` of those in VALUES.
+    """
+
+    text: str
+    unknown: dict[str, int]
+    packed: int
+
+
+def form(file: InputFile) -> str:
+    """jsonl, csv or parquet."""
+    if file.is_parquet:
+        return "parquet"
+    return "jsonl" if file.start(64).removeprefix(MARK).lstrip()[:1] in (b"{", b"[") else "csv"
+
+
+def pieces(con: duckdb.DuckDBPyConnection, files: Sequence[InputFile], spool: Path) -> Iterator[LogPiece]:
+    """A log's files, piece by piece; each must be used before the next is asked for."""
+    for is_lines, some in groupby(files, lambda file: form(file) == "jsonl"):
+        if is_lines:
+            for file in some:
+                yield from _lines(con, file)
+        else:
+            for piece in tables.pieces(con, list(some), spool):
+                yield _rows(piece.table, piece.files[0].name, piece.packed)
+
+
+def _lines(con: duckdb.DuckDBPyConnection, file: InputFile) -> Iterator[LogPiece]:
+    """One JSON object a line."""
+    if file.start(64).removeprefix(MARK).lstrip()[:1] == b"[":
+        raise Unreadable(f"{file.name}, line 1: this is a JSON list; expected one JSON object a line")
+    for lines in read_ahead(numbered_lines(file)):
+        con.register("log_lines", lines.table)
+        valid = "true"
+        try:
+            unknown = _unknown(con, valid)
+        except duckdb.InvalidInputException:  # some line is no JSON; to ask each costs a fifth more
+            valid = "json_valid(text)"
+            unknown = _unknown(con, valid)
+        yield LogPiece(_objects(file, valid), unknown, lines.packed)
+        con.unregister("log_lines")
+
+
+def _objects(file: InputFile, valid: str) -> str:
+    """A line is parsed once. DuckDB's JSON numbers are doubles: those with more digits are made texts before."""
+    quoted = f"regexp_replace(text, {LONG_NUMBERS}, '\\1\"\\2\"\\3', 'g')"
+    cells = ", ".join(
+        [
+            *(f"request.{field} as {field}" for field in FIELDS),
+            *(f"{macro}(nullif(request.{field}, '')) as {field}_value" for field, macro in VALUES.items()),
+        ]
+    )
+    return (
+        f"select {literal(file.name)} as file, line, "
+        f"case when request is null then 'the line is no JSON object' end as malformed, {cells} from ("
+        f"select line, case when {valid} then json_transform("
+        f"case when json_valid(quoted) then quoted else text end, {SHAPE}) end as request from ("
+        f"select line, text, case when regexp_matches(text, {LONG_NUMBER}) then {quoted} end as quoted from log_lines))"
+    )
+
+
+def _unknown(con: duckdb.DuckDBPyConnection, valid: str) -> dict[str, int]:
+    """Most lines have the same members: they are counted together."""
+    found = con.execute(
+        "select field, sum(rows)::bigint from (select unnest(keys) as field, rows from ("
+        "select any_value(keys) as keys, count(*) as rows from "
+        f"(select json_keys(text) as keys from log_lines where {valid}) group by hash(keys))) "
+        f"where field not in ({KNOWN}) group by field"
+    ).fetchall()
+    return dict(found)
+
+
+def _rows(table: Table, name: str, packed: int) -> LogPiece:
+    require_columns(table, name, *REQUIRED)
+    found = {field: table.find(field) for field in FIELDS}
+    cells = ", ".join(
+        [
+            *(
+                f"{table.text(column) if column else 'null::varchar'} as {field}"
+                for field, column in found.items()
+            ),
+            *(f"{table.value(found[field], macro)} as {field}_value" for field, macro in VALUES.items()),
+        ]
+    )
+    known = set(found.values())
+    return LogPiece(
+        f'select "#file" as file, "#line" as line, "#malformed" as malformed, {cells} from ({table.sql})',
+        {column: 0 for column in table.columns if column not in known},
+        packed,
+    )
