@@ -1,0 +1,355 @@
+"""A day's attribution: its inputs, the steps in order, and the checks.
+
+A day is computed without Django's database, so that days may run side by side; file lists are read before,
+commits are made after, by the caller's thread.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+
+from duckdb import DuckDBPyConnection
+
+from attribution import prices, reconciliation, rollup, steps
+from attribution.policy import Policy, Pool, matcher, matches, quoted
+from attribution.world import World
+from finops.core import warehouse
+from finops.core.datasets import COUNTS, KEYS
+from finops.core.money import to_pico
+
+RULES_VERSION = 1  # of attribution.md as these steps carry it out; a change of either runs every day again
+LOOK_BACK = timedelta(days=7)
+ROLLED_UP = rollup.TABLES
+WRITTEN = ("allocations", "allocation_days", "request_days", "unit_windows", "charge_days", "unmatched")
+_DAY = timedelta(days=1)
+
+
+@dataclass
+class Computed:
+    """A day's files, not yet in force, and what the run says of it."""
+
+    day: date
+    inputs: Mapping[str, str]  # a digest of each
+    files: list[warehouse.NewFile] = field(default_factory=list)
+    charged: Decimal = Decimal(0)
+    allocated: Decimal = Decimal(0)
+    seconds: float = 0.0
+    unchanged: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        return digest(self.inputs)
+
+
+def digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, default=str, sort_keys=True).encode()).hexdigest()
+
+
+# --- the roll-up of raw requests -------------------------------------------------------------------------
+
+
+def rollup_inputs(world: World, day: date) -> dict[str, str]:
+    return {
+        name: digest(value)
+        for name, value in {
+            "rules of attribution": RULES_VERSION,
+            "price list": prices.list_version(),
+            "policy": roll_up_policy(world.policy),
+            "requests": world.hashes("requests", day, day + _DAY),
+            "GPU metrics": world.hashes("gpu_samples", day, day + _DAY),
+            "known resources": world.hashes("named_resources", day - LOOK_BACK, day + _DAY),
+            "hosts": world.hashes("hosts"),
+            "owners": world.hashes("owners"),
+        }.items()
+    }
+
+
+def roll_up_policy(policy: Policy) -> str:
+    """What of a policy decides the roll-up."""
+    return repr((policy.tokens, policy.model_tokens, policy.prices))
+
+
+def compute_rollup(
+    world: World, day: date, inputs: Mapping[str, str], threads: int | None = None
+) -> Computed:
+    """Write what the day's requests can be weighed by."""
+    started = time.monotonic()
+    with closing(warehouse.connect(threads=threads)) as con:
+        params = rollup.day_params(day, world.currency, world.policy)
+        world.view(con, "hosts")
+        world.view(con, "owners")
+        world.name_resources(con, day - LOOK_BACK, day + _DAY)
+        for dataset in ("gpu_samples", "requests"):
+            world.view(con, dataset, day, day + _DAY)
+        rollup.find_units(con, day, params)
+        rollup.roll_up(con, day, world.policy, params)
+        files = [
+            warehouse.write(con, name, warehouse.partition(name, day), f"from {name}", days=(day, day))
+            for name in ROLLED_UP
+        ]
+    return Computed(day, inputs, files, seconds=time.monotonic() - started)
+
+
+# --- the day ---------------------------------------------------------------------------------------------
+
+
+def compute_day(
+    world: World,
+    day: date,
+    known_inputs: Mapping[str, str] | None = None,
+    threads: int | None = None,
+    datasets: Sequence[str] = WRITTEN,
+) -> Computed:
+    """Attribute one day and write its files; nothing is written where the inputs are the known ones.
+
+    `datasets`: those to write; the first is `allocations` or `allocation_days`.
+    Raises NotConserved where any cent is lost or made.
+    """
+    started = time.monotonic()
+    with closing(warehouse.connect(threads=threads)) as con:
+        params = rollup.day_params(day, world.currency, world.policy)
+        find_charges(con, world, day, params)
+        inputs = day_inputs(con, world, day)
+        if inputs == known_inputs:
+            return Computed(day, inputs, unchanged=True)
+        allocate(con, world, day, params)
+        reconciliation.require_conserved(con)
+        files = [
+            warehouse.write(
+                con,
+                name,
+                warehouse.partition(name, day),
+                _output(name),
+                {"day": day} if name != "unmatched" else None,
+                days=(day, day),
+                order=_ORDERS.get(name),
+            )
+            for name in datasets
+        ]
+        charged, allocated = reconciliation.require_written(con, files[0])
+    return Computed(day, inputs, files, charged, allocated, time.monotonic() - started)
+
+
+def find_charges(con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters) -> None:
+    """The day's parts of charges: which rule took them, and what they are in the reporting currency."""
+    world.view(con, "charges", day, day + _DAY)
+    world.view(con, "hosts")
+    world.view(con, "owners")
+    world.view(con, "rates")
+    _rules_table(con, world.policy)
+    steps.run(con, "charges", params, rule=_rule_case(world.policy))
+    first, last = con.execute(
+        "select min(charge_period_start)::date, max(charge_period_end)::date from charge_of_day"
+    ).fetchall()[0]
+    world.name_resources(con, min(first or day, day) - 2 * LOOK_BACK, max(last or day, day) + _DAY)
+    world.view(con, "gpu_samples", day, day + _DAY)
+    rollup.find_units(con, day, params)
+    for step in ("known", "rules", "windows"):
+        steps.run(con, step, params)
+
+
+def allocate(con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters) -> None:
+    """Every step of the day after its charges are found: leaves the table `allocation`."""
+    world.view(con, "requests", day, day + _DAY)
+    for name in ROLLED_UP:
+        world.view(con, name, day, day + _DAY)
+    steps.run(con, "owner_now", params)
+    steps.run(con, "unit_costs", params)
+    steps.share_out(con, "group_gpu")
+    steps.run(con, "unit_costs_by_slice", params)
+    steps.share_out(con, "group_slice")
+    steps.run(con, "busy", params)
+    _find_requests(con, "window", "unit")
+    steps.run(con, "window_spans", params)
+    steps.run(con, "measures", params, stage="window", time="hour")
+    steps.run(con, "costs", params)
+    _look_back(con, world, day, params)
+    for step in ("usage", "idle", "fallbacks"):
+        steps.run(con, step, params)
+    for table in ("usage_split", "idle_split", "stranded_split"):
+        steps.share_out(con, table)
+    steps.run(con, "pools", params)
+    for pool in world.policy.pools:
+        _name_alone(con, pool, params)
+    steps.run(con, "keys", params)
+    steps.run(con, "direct", params)
+    steps.run(con, "shared", params)
+    for pool in world.policy.pools:
+        if pool.driver not in _ALONE:
+            scope = " and ".join(
+                matches(f"day_key.{column}", values) for column, values in pool.scope.items()
+            )
+            steps.run(con, "pool_cells", {"pool": pool.name}, driver=pool.driver, scope=scope or "true")
+    steps.run(con, "shared_split", params)
+    steps.share_out_running(con, "pool_split")
+    steps.run(con, "allocations", params)
+    world.view(con, "unit_weights", day - _DAY, day + _DAY)
+    steps.run(con, "unmatched", params)
+
+
+def _look_back(con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters) -> None:
+    """What units without weight in some window did on the whole day, and, only where that is nothing, in the week."""
+    steps.run(con, "fallback_units", params)
+    for stage in ("day", "week"):
+        if stage == "week" and con.execute("select 1 from week_unit limit 1").fetchall():
+            for name in _LOOKED_BACK_AT:
+                world.view(con, name, day - LOOK_BACK, day)
+        _find_requests(con, stage, f"{stage}_unit")
+        steps.run(con, "fallback_spans", params, stage=stage)
+        steps.run(con, "measures", params, stage=stage, time="day")
+        if stage == "day":
+            steps.run(con, "fallback_rest", params)
+    for name in _LOOKED_BACK_AT:
+        world.view(con, name, day, day + _DAY)
+
+
+# Which roll-up has a unit's requests, and how they are found. The rest of a MIG GPU has those of all its instances;
+# a model and a metered API have theirs undivided.
+_OF_KEY = (
+    "request_keys as key on {} join key_weights as roll on roll.day = key.day and roll.key_id = key.key_id"
+)
+_REQUESTS_OF = {
+    ("gpu", "mig", "resource"): "unit_weights as roll on roll.unit = wanted.unit",
+    ("remainder",): "unit_weights as roll on split_part(roll.unit, chr(31), 1) = 'i:' || wanted.uuid",
+    ("model",): _OF_KEY.format("key.model = wanted.model"),
+    ("api",): _OF_KEY.format(
+        "key.provider = wanted.provider and key.project = wanted.project "
+        "and (wanted.model = '' or key.model = wanted.model)"
+    ),
+}
+_LOOKED_BACK_AT = ("request_keys", "unit_weights", "key_weights")
+_ALONE = ("even", "fixed")  # drivers that set one key column and look at no cell
+
+
+def _find_requests(con: DuckDBPyConnection, stage: str, units: str) -> None:
+    """The roll-up rows under each of the units: the table `{stage}_request`."""
+    steps.run(con, "unit_requests", stage=stage, units=units)
+    present = {kind for (kind,) in con.execute(f"select distinct unit_kind from {units}").fetchall()}
+    for kinds, found in _REQUESTS_OF.items():
+        if present & set(kinds):
+            steps.run(
+                con,
+                "unit_requests_of",
+                stage=stage,
+                units=units,
+                found=found,
+                kinds=", ".join(quoted(kind) for kind in kinds),
+                without_unit="exclude (unit)" if found.startswith("unit_weights") else "",
+            )
+
+
+def _rule_case(policy: Policy) -> str:
+    """SQL over a charge: the number of the first rule that matches it, or NULL."""
+    cases = [
+        f"when {' and '.join(matcher(column, patterns) for column, patterns in rule.when.items()) or 'true'} "
+        f"then {number}"
+        for number, rule in enumerate(policy.rules)
+    ]
+    return f"case {' '.join(cases)} end" if cases else "null::integer"
+
+
+def _rules_table(con: DuckDBPyConnection, policy: Policy) -> None:
+    con.execute(
+        "create table policy_rule (rule_number integer, name varchar, disposition varchar, target varchar)"
+    )
+    for number, rule in enumerate(policy.rules):
+        con.execute(
+            "insert into policy_rule values (?, ?, ?, ?)", [number, rule.name, rule.disposition, rule.target]
+        )
+
+
+def _name_alone(con: DuckDBPyConnection, pool: Pool, params: steps.Parameters) -> None:
+    """The values of the one column that an `even` or `fixed` pool sets, with their weights."""
+    only = ", ".join(f"value as {column}" if column == pool.over else f"'' as {column}" for column in KEYS)
+    if pool.driver == "fixed":
+        for value, share in sorted(pool.shares.items()):
+            con.execute(
+                f"insert into pool_alone select $pool, {only}, cast($share as hugeint) "
+                "from (select $value as value)",
+                {"pool": pool.name, "share": str(to_pico(share)), "value": value},
+            )
+    elif pool.driver == "even":
+        scope = " and ".join(matches(column, values) for column, values in pool.scope.items()) or "true"
+        con.execute(
+            f"insert into pool_alone select $pool, {only}, 1 from ("
+            f"select distinct {pool.over} as value from request_keys where day = $day and {scope} "
+            f"and {pool.over} <> '')",
+            {"pool": pool.name, "day": params["day"]},
+        )
+
+
+def day_inputs(con: DuckDBPyConnection, world: World, day: date) -> dict[str, str]:
+    """A digest of each of the things that the day's allocations are computed from: same inputs, same digits."""
+    columns = [
+        row[0] for row in con.execute("describe part").fetchall() if row[0] not in ("charge", "rule_number")
+    ]
+    row_text = ", ".join(f"cast({column} as varchar)" for column in columns)
+    parts = con.execute(
+        f"select coalesce(sha256(string_agg(row, chr(10) order by row)), '') "
+        f"from (select cast([{row_text}] as varchar) as row from part)"
+    ).fetchone()
+    known = con.execute(
+        "select count(*), sha256(string_agg(resource_id, chr(10) order by resource_id)) from known_resource"
+    ).fetchall()
+    requests = [world.hashes(name, day, day + _DAY) for name in ROLLED_UP]
+    earlier = [world.hashes(name, day - LOOK_BACK, day) for name in _LOOKED_BACK_AT]
+    return {
+        name: digest(value)
+        for name, value in {
+            "rules of attribution": RULES_VERSION,
+            "charges": parts,
+            "policy": (repr(world.policy), world.currency),
+            "price list": prices.list_version(),
+            "GPU metrics": world.hashes("gpu_samples", day, day + _DAY),
+            "hosts": world.hashes("hosts"),
+            "owners": world.hashes("owners"),
+            "known resources": known,
+            "requests": requests,
+            "requests of the 7 days before": earlier,
+        }.items()
+    }
+
+
+# How the day's tables become its datasets, and, where a cheaper one gives it, their order.
+_CELL_ORDER = ("cell_key", "cost_type", "reason", "measure", "pool", "bill_id")
+_ORDERS = {
+    "allocations": ("hour", *_CELL_ORDER),
+    "allocation_days": _CELL_ORDER,
+    "request_days": ("key_id",),
+}
+
+
+def _output(name: str) -> str:
+    keys = steps.comma()
+    counted = ", ".join(f"sum({count}) as {count}" for count in COUNTS)
+    bills = "(select distinct bill_id, source, billing_account, billing_period, service_category from bill)"
+    return {
+        "allocations": "select $day as day, *, to_cost(pico) as cost from allocation "
+        f"join day_key using (cell_key) join {bills} as bills using (bill_id)",
+        "allocation_days": "select $day as day, *, to_cost(pico) as cost from ("
+        "select cell_key, cost_type, reason, measure, pool, bill_id, sum(pico)::hugeint as pico from allocation "
+        "group by cell_key, cost_type, reason, measure, pool, bill_id having sum(pico) <> 0) "
+        f"join day_key using (cell_key) join {bills} as bills using (bill_id)",
+        "request_days": f"select * from (select day, key_id, {counted} from request_hours where day = $day "
+        f"group by day, key_id) join (select day, key_id, {keys} from request_keys) using (day, key_id)",
+        "unit_windows": "select $day as day, cost.window_start, "
+        "cost.window_start + case when cost.hourly then interval 1 hour else interval 1 day end as window_end, "
+        "unit.unit_kind, unit.resource_id, unit.uuid, unit.instance, unit.gpu_model, unit.model, unit.provider, "
+        "unit.project, cost.busy, cost.assumed, coalesce(cost.measure, '') as measure, "
+        "coalesce(cost.weight, 0) as weight, to_cost(sum(cost.usage_pico)::hugeint) as usage_cost, "
+        "to_cost(sum(cost.idle_pico)::hugeint) as idle_cost "
+        "from busy_cost as cost join charge_group using (group_id) "
+        "join unit on unit.unit = cost.unit and unit.resource_id = "
+        "case when charge_group.disposition = 'direct' then charge_group.resource_id else '' end "
+        "group by all",
+        "charge_days": "select $day as day, source, billing_account, billing_period, file, line, rule, disposition, "
+        "target, resource_id, service_category, service_name, currency as original_currency, "
+        "to_cost(part_pico) as original_cost, "
+        "case when disposition <> 'unconverted' then to_cost(converted_pico) end as cost from part",
+        "unmatched": "from unmatched_today",
+    }[name]

@@ -1,0 +1,293 @@
+"""The attribution policy: a TOML text, parsed and checked. Every number is a decimal, never a float."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal, cast
+
+from finops.core import focus
+from finops.core.datasets import KEYS
+from finops.core.errors import FinopsError
+
+IdlePolicy = Literal["owner", "spread", "platform"]
+DRIVERS = ("direct_cost", "usage_cost", "requests", "tokens", "gpu_seconds", "even", "fixed")
+TOKEN_WEIGHTS = {
+    "input": Decimal(1),
+    "cached_input": Decimal("0.1"),
+    "output": Decimal(4),
+    "weight_read": Decimal(185),
+    "context": Decimal("1.5"),
+}
+DISPOSITIONS = ("direct", "model", "api", "pool", "exclude")
+
+
+class PolicyError(FinopsError):
+    """The policy's text says something that the rules do not know."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which charges (all conditions must match, each with any of its patterns) go where."""
+
+    name: str
+    when: dict[str, tuple[str, ...]]
+    disposition: str
+    target: str = ""  # of model, api and pool: its name
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A cost pool, what it is spread by, and over which cells."""
+
+    name: str
+    driver: str
+    scope: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    over: str = ""  # even, fixed: the column
+    shares: dict[str, Decimal] = field(default_factory=dict)  # fixed
+
+
+@dataclass(frozen=True)
+class Price:
+    """USD per 1M tokens, as the list writes it."""
+
+    input: Decimal
+    cached_input: Decimal
+    output: Decimal
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One version of the policy; the default is what holds where none was applied."""
+
+    idle: IdlePolicy = "owner"
+    tokens: dict[str, Decimal] = field(default_factory=lambda: dict(TOKEN_WEIGHTS))
+    model_tokens: dict[str, dict[str, Decimal]] = field(default_factory=dict)
+    prices: dict[tuple[str, str], Price] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+    pools: tuple[Pool, ...] = ()
+
+
+def parse(text: str) -> Policy:
+    """Read a policy. Raises PolicyError that names the table and what was expected there."""
+    try:
+        document = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError(f"the policy is not TOML: {error}") from error
+    _known(document, "the policy", {"idle", "tokens", "prices", "rules", "pools"})
+    tokens, model_tokens = _tokens(_table(document, "tokens", "the policy"))
+    pools = tuple(_pool(pool, number) for number, pool in enumerate(_tables(document, "pools"), 1))
+    _unique([pool.name for pool in pools], "pools")
+    rules = tuple(
+        _rule(rule, number, {pool.name for pool in pools})
+        for number, rule in enumerate(_tables(document, "rules"), 1)
+    )
+    _unique([rule.name for rule in rules], "rules")
+    return Policy(
+        idle=_idle(_table(document, "idle", "the policy")),
+        tokens=tokens,
+        model_tokens=model_tokens,
+        prices=_prices(_table(document, "prices", "the policy")),
+        rules=rules,
+        pools=pools,
+    )
+
+
+def _known(table: Mapping[str, object], where: str, names: set[str]) -> None:
+    for name in table:
+        if name not in names:
+            raise PolicyError(f"{where}: unknown entry {name!r}; expected {', '.join(sorted(names))}")
+
+
+def _table(parent: Mapping[str, object], name: str, where: str) -> dict[str, object]:
+    found = parent.get(name, {})
+    if not isinstance(found, dict):
+        raise PolicyError(f"{where}: [{name}] must be a table")
+    return cast(dict[str, object], found)
+
+
+def _tables(parent: Mapping[str, object], name: str) -> list[dict[str, object]]:
+    found = parent.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise PolicyError(f"the policy: write [[{name}]], one table each")
+    return cast(list[dict[str, object]], found)
+
+
+def _text(table: Mapping[str, object], name: str, where: str) -> str:
+    found = table.get(name)
+    if not isinstance(found, str) or not found:
+        raise PolicyError(f"{where}: {name} must be a text")
+    return found
+
+
+def _number(value: object, where: str) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise PolicyError(f"{where}: {value!r} is not a number")
+    number = Decimal(value)
+    if not number.is_finite() or number < 0:
+        raise PolicyError(f"{where}: {value} must be a finite number of at least 0")
+    if number != number.quantize(Decimal("1e-12")) or number >= 10**12:
+        raise PolicyError(f"{where}: {value} must be below 10^12 and have at most 12 decimal places")
+    return number
+
+
+def _unique(names: list[str], where: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise PolicyError(f"[[{where}]]: the name {name!r} is used twice")
+
+
+def _idle(table: dict[str, object]) -> IdlePolicy:
+    _known(table, "[idle]", {"policy"})
+    found = table.get("policy", "owner")
+    if found not in ("owner", "spread", "platform"):
+        raise PolicyError(f"[idle]: policy is {found!r}; expected owner, spread or platform")
+    return found
+
+
+def _tokens(table: dict[str, object]) -> tuple[dict[str, Decimal], dict[str, dict[str, Decimal]]]:
+    _known(table, "[tokens]", {*TOKEN_WEIGHTS, "models"})
+    general = {
+        name: _number(table[name], f"[tokens] {name}") if name in table else default
+        for name, default in TOKEN_WEIGHTS.items()
+    }
+    models: dict[str, dict[str, Decimal]] = {}
+    for model in _table(table, "models", "[tokens]"):
+        own = _table(_table(table, "models", "[tokens]"), model, "[tokens.models]")
+        where = f"[tokens.models.{model!r}]"
+        _known(own, where, set(TOKEN_WEIGHTS))
+        models[model] = general | {name: _number(value, f"{where} {name}") for name, value in own.items()}
+    return general, models
+
+
+def _prices(table: dict[str, object]) -> dict[tuple[str, str], Price]:
+    prices = {}
+    for name in table:
+        own = _table(table, name, "[prices]")
+        where = f"[prices.{name!r}]"
+        provider, slash, model = name.partition("/")
+        if not (slash and provider and model):
+            raise PolicyError(f'{where}: write [prices."PROVIDER/MODEL"]')
+        _known(own, where, {"input", "cached_input", "output"})
+        for needed in ("input", "output"):
+            if needed not in own:
+                raise PolicyError(f"{where}: {needed} is missing")
+        fresh = _number(own["input"], f"{where} input")
+        prices[provider, model] = Price(
+            input=fresh,
+            cached_input=_number(own["cached_input"], f"{where} cached_input")
+            if "cached_input" in own
+            else fresh,
+            output=_number(own["output"], f"{where} output"),
+        )
+    return prices
+
+
+def _patterns(value: object, where: str) -> tuple[str, ...]:
+    values = value if isinstance(value, list) else [value]
+    if not values or not all(isinstance(one, str) for one in values):
+        raise PolicyError(f"{where}: expected a text or a list of texts")
+    return tuple(values)
+
+
+def _rule(table: dict[str, object], number: int, pools: set[str]) -> Rule:
+    where = f"[[rules]] number {number}"
+    _known(table, where, {"name", "when", "then"})
+    name = _text(table, "name", where)
+    where = f"[[rules]] {name!r}"
+    when = {
+        column: _patterns(value, f"{where}: when {column}")
+        for column, value in _table(table, "when", where).items()
+    }
+    for column in when:
+        if not (column in focus.SNAKE or column.startswith(("x_", "Tags."))):
+            raise PolicyError(f"{where}: when {column!r} is neither a FOCUS column nor x_… nor Tags.…")
+    then = _table(table, "then", where)
+    if len(then) != 1 or next(iter(then)) not in DISPOSITIONS:
+        raise PolicyError(f"{where}: then needs exactly one of {', '.join(DISPOSITIONS)}")
+    disposition, target = next(iter(then.items()))
+    if disposition in ("direct", "exclude"):
+        if target is not True:
+            raise PolicyError(f"{where}: write then = {{ {disposition} = true }}")
+        return Rule(name, when, disposition)
+    target = _text(then, disposition, f"{where}: then")
+    if disposition == "pool" and target not in pools:
+        raise PolicyError(f"{where}: no pool is named {target!r}; define it under [[pools]]")
+    return Rule(name, when, disposition, target)
+
+
+def _pool(table: dict[str, object], number: int) -> Pool:
+    where = f"[[pools]] number {number}"
+    _known(table, where, {"name", "driver", "scope", "over", "shares"})
+    name = _text(table, "name", where)
+    where = f"[[pools]] {name!r}"
+    driver = table.get("driver", "direct_cost")
+    if driver not in DRIVERS:
+        raise PolicyError(f"{where}: driver is {driver!r}; expected one of {', '.join(DRIVERS)}")
+    scope = {
+        column: _patterns(value, f"{where}: scope {column}")
+        for column, value in _table(table, "scope", where).items()
+    }
+    for column in scope:
+        if column not in KEYS:
+            raise PolicyError(f"{where}: scope {column!r} is not a key; expected one of {', '.join(KEYS)}")
+    wants = {"even": {"over"}, "fixed": {"over", "shares"}}.get(driver, set())
+    if driver == "fixed" and scope:
+        raise PolicyError(f"{where}: scope has no use for the driver fixed")
+    for entry in ("over", "shares"):
+        if entry in table and entry not in wants:
+            raise PolicyError(f"{where}: {entry} has no use for the driver {driver}")
+        if entry in wants and entry not in table:
+            raise PolicyError(f"{where}: the driver {driver} needs {entry}")
+    over = _text(table, "over", where) if "over" in table else ""
+    if over and over not in KEYS:
+        raise PolicyError(f"{where}: over {over!r} is not a key; expected one of {', '.join(KEYS)}")
+    shares = {
+        value: _number(share, f"{where}: shares {value}")
+        for value, share in _table(table, "shares", where).items()
+    }
+    if driver == "fixed" and sum(shares.values()) <= 0:
+        raise PolicyError(f"{where}: the shares sum to nothing")
+    return Pool(name, driver, scope, over, shares)
+
+
+def matcher(column: str, patterns: tuple[str, ...]) -> str:
+    """SQL over a charge row that is true where the column or tag matches any of the patterns."""
+    return matches(f"coalesce({_subject(column)}, '')", patterns)
+
+
+def matches(subject: str, patterns: tuple[str, ...]) -> str:
+    """SQL that is true where the text `subject` matches any of the patterns; `*` stands for any text, none too."""
+    tests = [
+        f"{subject} = {quoted(pattern)}"
+        if "*" not in pattern
+        else f"{subject} like {quoted(_like(pattern))} escape '\\'"
+        for pattern in patterns
+    ]
+    return f"({' or '.join(tests)})"
+
+
+def _subject(column: str) -> str:
+    if column.startswith("Tags."):
+        return f"json_extract_string(tags, {quoted(_pointer(column.removeprefix('Tags.')))})"
+    if column.startswith("x_"):
+        return f"json_extract_string(extra, {quoted(_pointer(column))})"
+    name = focus.SNAKE[column]
+    if column in focus.TIMES:
+        return f"strftime({name}, '%Y-%m-%dT%H:%M:%SZ')"
+    return f"cast({name} as varchar)"
+
+
+def _pointer(key: str) -> str:
+    """RFC 6901, so that dots, quotes and blanks in a tag's key mean themselves."""
+    return "/" + key.replace("~", "~0").replace("/", "~1")
+
+
+def _like(pattern: str) -> str:
+    return re.sub(r"([%_\\])", r"\\\1", pattern).replace("*", "%")
+
+
+def quoted(text: str) -> str:
+    """A SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,183 @@
+"""Many days: which of them must run, side by side, and each put in force by a commit of its own."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+from attribution import completeness
+from attribution.day import Computed, compute_day, compute_rollup, digest, rollup_inputs
+from attribution.models import RollUp, Run
+from attribution.world import World
+from finops.core import warehouse
+
+Progress = Callable[[str, date, int, int], None]  # stage, day, days done, days in all
+
+
+@dataclass
+class Report:
+    """What a call of `attribute` did."""
+
+    attributed: list[date] = field(default_factory=list)
+    unchanged: list[date] = field(default_factory=list)
+    rolled_up: list[date] = field(default_factory=list)
+    reasons: dict[date, str] = field(default_factory=dict)  # why a day was attributed
+
+
+def attribute(
+    days: Iterable[date],
+    *,
+    force: bool = False,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Report:
+    """Attribute days, each replacing atomically what it said before; those whose inputs are unchanged are skipped.
+
+    Safe to repeat, to interrupt and to run twice at a time.
+    """
+    wanted = sorted(set(days))
+    report = Report()
+    if not wanted:
+        return report
+    pending = wanted
+    while pending:
+        world = World.at(warehouse.latest())
+        report.rolled_up += _roll_up_all(world, pending, force, workers, progress)
+        world = World.at(warehouse.latest())
+        pending = _attribute_all(world, pending, force, workers, progress, report)
+    _refresh_completeness(wanted)
+    return report
+
+
+def _roll_up_all(
+    world: World, days: Sequence[date], force: bool, workers: int, progress: Progress | None
+) -> list[date]:
+    """Roll up the days and those they look back to, where their inputs changed."""
+    span = {day - timedelta(days=back) for day in days for back in range(8)}
+    with_requests = {file.first_day for file in world.files.get("requests", []) if file.first_day}
+    done = {rolled.day: rolled.fingerprint for rolled in RollUp.objects.filter(day__in=span)}
+    todo: list[tuple[date, dict[str, str]]] = []
+    for day in sorted(span & with_requests):
+        inputs = rollup_inputs(world, day)
+        if done.get(day) != digest(inputs) or (force and day in days):
+            todo.append((day, inputs))
+    threads = 1 if workers > 1 else None
+    jobs = (
+        (lambda day=day, inputs=inputs: compute_rollup(world, day, inputs, threads)) for day, inputs in todo
+    )
+    rolled = []
+    for number, computed in enumerate(side_by_side(jobs, workers), 1):
+
+        def remember(_: int, computed: Computed = computed) -> None:
+            RollUp.objects.update_or_create(day=computed.day, defaults={"fingerprint": computed.fingerprint})
+
+        try:
+            warehouse.commit(
+                computed.files,
+                computed_from=world.snapshot,
+                note=f"roll-up of {computed.day}",
+                beside=remember,
+            )
+        except warehouse.Overtaken:
+            continue  # another process has just rolled up the same day; the fingerprint tells next time
+        rolled.append(computed.day)
+        if progress:
+            progress("roll-up", computed.day, number, len(todo))
+    return rolled
+
+
+def _attribute_all(
+    world: World,
+    days: Sequence[date],
+    force: bool,
+    workers: int,
+    progress: Progress | None,
+    report: Report,
+) -> list[date]:
+    """One pass over the days; those that another process overtook come back to be done again."""
+    before = {run.day: run.inputs for run in Run.objects.filter(day__in=days).order_by("id")}
+    known = {} if force else before
+    threads = 1 if workers > 1 else None
+    jobs = ((lambda day=day: compute_day(world, day, known.get(day), threads)) for day in days)
+    expected = completeness.Expectation(world.files)
+    again = []
+    for number, computed in enumerate(side_by_side(jobs, workers), 1):
+        if computed.unchanged:
+            # Read anew, the same figures came out: the run stands for this snapshot too.
+            Run.objects.filter(day=computed.day, fingerprint=computed.fingerprint).update(
+                computed_from=world.snapshot
+            )
+            report.unchanged.append(computed.day)
+        else:
+            missing = expected.missing(computed.day)
+
+            def remember(snapshot: int, computed: Computed = computed, missing: str = missing) -> None:
+                Run.objects.create(
+                    day=computed.day,
+                    computed_from=world.snapshot,
+                    snapshot=snapshot,
+                    fingerprint=computed.fingerprint,
+                    inputs=computed.inputs,
+                    policy_version=world.policy_version,
+                    complete=not missing,
+                    incomplete_reason=missing,
+                    charged=computed.charged,
+                    allocated=computed.allocated,
+                    seconds=computed.seconds,
+                )
+
+            try:
+                warehouse.commit(
+                    computed.files,
+                    computed_from=world.snapshot,
+                    note=f"attribution of {computed.day}",
+                    beside=remember,
+                )
+                report.attributed.append(computed.day)
+                report.reasons[computed.day] = _changed(before.get(computed.day), computed.inputs)
+            except warehouse.Overtaken:
+                again.append(computed.day)
+        if progress:
+            progress("attribution", computed.day, number, len(days))
+    report.attributed.sort()
+    report.unchanged.sort()
+    return again
+
+
+def _changed(before: Mapping[str, str] | None, now: Mapping[str, str]) -> str:
+    """Which inputs differ from those of the day's last run, in words."""
+    if before is None:
+        return "first run"
+    return ", ".join(name for name in now if now[name] != before.get(name)) or "nothing changed: by force"
+
+
+def side_by_side(jobs: Iterator[Callable[[], Computed]], workers: int) -> Iterator[Computed]:
+    """The jobs' results as they come, `workers` at a time; DuckDB lets go of the interpreter while it works."""
+    if workers <= 1:
+        for job in jobs:
+            yield job()
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        running: set[Future[Computed]] = set()
+        try:
+            for job in jobs:
+                running.add(pool.submit(job))
+                if len(running) > workers:
+                    finished, running = wait(running, return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        yield future.result()
+            for future in running:
+                yield future.result()
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def _refresh_completeness(days: Sequence[date]) -> None:
+    """A day becomes complete when what it waited for has come, though its own figures stay."""
+    expected = completeness.Expectation(World.at(warehouse.latest()).files)
+    newest = {run.day: run for run in Run.objects.filter(day__in=days).order_by("id")}
+    for day, run in newest.items():
+        missing = expected.missing(day)
+        if missing != run.incomplete_reason:
+            Run.objects.filter(pk=run.pk).update(complete=not missing, incomplete_reason=missing)

@@ -1,0 +1,108 @@
+"""The SQL of a step: loaded from its file, its blanks filled, run with the parameters that it names."""
+
+import re
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from finops.core.datasets import KEYS, MEASURES
+from finops.core.money import split
+
+_FOLDER = Path(__file__).parent / "sql"
+REDUCED = ("model", "team", "environment", "region")
+
+Parameters = Mapping[str, object]  # of a SQL statement: dates, times and texts by name
+
+
+def comma(columns: tuple[str, ...] = KEYS, prefix: str = "") -> str:
+    return ", ".join(prefix + column for column in columns)
+
+
+@cache
+def _file(name: str) -> str:
+    return (_FOLDER / f"{name}.sql").read_text()
+
+
+_BLANKS = {
+    "keys": comma(),
+    "plain_keys": ", ".join(f"coalesce({column}, '') as {column}" for column in KEYS),
+    "key_columns": ", ".join(f"{column} varchar" for column in KEYS),
+    "unit_sums": ",\n    ".join(
+        f"count(weight.{measure}) filter (where weight.succeeded) as has_{measure}, "
+        f"count(weight.{measure}) as any_{measure}, "
+        f"coalesce(sum(weight.{measure} // units.size), 0)::hugeint as sum_{measure}"
+        for measure in MEASURES
+    ),
+    "key_sums": ",\n    ".join(
+        f"count(weight.{measure}) filter (where weight.succeeded) as has_{measure}, "
+        f"count(weight.{measure}) as any_{measure}, "
+        f"coalesce(sum(weight.{measure}), 0)::hugeint as sum_{measure}"
+        for measure in MEASURES
+    ),
+    "total_sums": ", ".join(
+        f"sum(has_{measure}) as has_{measure}, sum(any_{measure}) as any_{measure}" for measure in MEASURES
+    ),
+    "key_join": " and ".join(f"key.{column} = placed.{column}" for column in KEYS),
+    "reduced_day_key": "(select * from day_key where "
+    + " and ".join(f"{column} = ''" for column in KEYS if column not in REDUCED)
+    + ") as day_key",
+    "has_of": " ".join(f"when '{measure}' then today.has_{measure}" for measure in MEASURES),
+    "rank_of": " ".join(f"when '{measure}' then {rank}" for rank, measure in enumerate(MEASURES)),
+    "weight_of": " ".join(f"when '{measure}' then sum_{measure}" for measure in MEASURES),
+}
+
+
+def _choice(measures: tuple[str, ...]) -> str:
+    return " ".join(
+        f"when case when succeeded > 0 then has_{measure} = succeeded else any_{measure} = uncached end "
+        f"then '{measure}'"
+        for measure in measures
+    )
+
+
+_BLANKS["measure"] = _choice(tuple(one for one in MEASURES if one not in ("list_price", "requests")))
+_BLANKS["metered_measure"] = _choice(("list_price", "tokens", "latency_ms"))
+
+
+@lru_cache(512)
+def text(name: str, **blanks: str) -> str:
+    """A step's SQL with its blanks filled and its comments gone."""
+    body = re.sub(r"--[^\n]*", "", _file(name))
+    for blank, value in {**_BLANKS, **blanks}.items():
+        body = body.replace("{" + blank + "}", value)
+    return body
+
+
+def run(con: DuckDBPyConnection, name: str, parameters: Parameters | None = None, **blanks: str) -> None:
+    """Run a step's statements in order; each gets those of the parameters that it names."""
+    for body in text(name, **blanks).split(";"):
+        if body.strip():
+            named = set(re.findall(r"\$(\w+)", body))
+            con.execute(body, {name: value for name, value in (parameters or {}).items() if name in named})
+
+
+def share_out(con: DuckDBPyConnection, table: str) -> None:
+    """Split every piece of the table by weight: writes `{table}_shared`, the same rows with `share_pico`.
+
+    The table has piece, piece_pico, seq (a rank within the piece) and weight.
+    """
+    run(con, "running", table=table)
+    share_out_running(con, table)
+
+
+def share_out_running(con: DuckDBPyConnection, table: str) -> None:
+    """`share_out` of a table `{table}_running` that has its running totals already."""
+    run(con, "split", table=table)
+    pieces: dict[int, list[tuple[int, int, int]]] = {}
+    for piece, seq, weight, pico in con.execute(
+        f"select piece, seq, weight, piece_pico from {table}_shared where share_pico is null order by piece, seq"
+    ).fetchall():
+        pieces.setdefault(piece, []).append((seq, weight, pico))
+    for piece, members in pieces.items():
+        shares = split(members[0][2], [weight for _, weight, _ in members])
+        con.executemany(
+            f"update {table}_shared set share_pico = cast($3 as hugeint) where piece = $1 and seq = $2",
+            [[piece, seq, str(share)] for (seq, _, _), share in zip(members, shares, strict=True)],
+        )
