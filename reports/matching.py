@@ -1,0 +1,95 @@
+"""What did not meet: costs, metrics and requests that found no partner, and the line that would join them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from finops.core import warehouse
+from finops.core.access import Scope
+from reports.queries import sql
+
+# What each kind of the dataset `unmatched` means, in words.
+KINDS = {
+    "excluded_charge": "Charges excluded because no rule, resource or model matched",
+    "unconverted_charge": "Charges in a currency without a rate",
+    "unknown_host": "Hosts that belong to no resource",
+    "resource_without_charge": "Resources in use that no bill names",
+    "unknown_gpu": "GPUs that no metric knows",
+    "unknown_pod": "Pods that no metric knows",
+    "request_without_unit": "Requests that do not say where they ran",
+    "model_without_owner": "Models without owner",
+    "model_without_price": "Models without price",
+    "worse_measure": "Units shared by a worse measure than the day before",
+}
+
+
+@dataclass(frozen=True)
+class Unmatched:
+    """One thing that did not meet in a span of days, with what hangs on it and what to add."""
+
+    kind: str
+    name: str
+    remedy: str  # the line to add, and to which file
+    cost: Decimal  # reporting currency; 0 where no money hangs on it
+    rows: int
+    days: int
+    first_day: date
+    last_day: date
+
+    @property
+    def what(self) -> str:
+        return KINDS.get(self.kind, self.kind.replace("_", " ").capitalize())
+
+
+@dataclass(frozen=True)
+class ShareAttributed:
+    """How much of the cost reached a model or a team.
+
+    Charges that were excluded because nothing matched are in the base, so that excluding makes the
+    share worse; those that a rule of the policy excludes are not. Amounts without a currency rate
+    can be in neither and are named by themselves.
+    """
+
+    reached: Decimal
+    adrift: Decimal  # allocated to neither a model nor a team
+    excluded_by_default: Decimal
+    excluded_by_rule: Decimal
+    unconverted: Mapping[str, Decimal]  # by currency, in that currency
+
+    @property
+    def base(self) -> Decimal:
+        return self.reached + self.adrift + self.excluded_by_default
+
+    @property
+    def share(self) -> Decimal | None:
+        """A ratio of four places; none where there is nothing to share."""
+        if self.base <= 0:
+            return None
+        return (self.reached / self.base).quantize(Decimal("0.0001"))
+
+
+def match_report(start: date, end: date, scope: Scope, snapshot: int | None = None) -> list[Unmatched]:
+    """What did not meet on the UTC days [start, end), most cost first; only for who sees everything."""
+    if scope.teams is not None:
+        return []
+    con = warehouse.connect()
+    warehouse.open_view(con, "unmatched", snapshot, touching=(start, end))
+    rows = con.execute(sql("match_report"), {"start": start, "end": end}).fetchall()
+    return [
+        Unmatched(kind, name, remedy, cost, count, days, first_day, last_day)
+        for kind, name, remedy, cost, count, days, first_day, last_day in rows
+    ]
+
+
+def share_attributed(start: date, end: date, snapshot: int | None = None) -> ShareAttributed:
+    """The share attributed of the charges of the UTC days [start, end)."""
+    con = warehouse.connect()
+    for dataset in ("allocation_days", "charge_days"):
+        warehouse.open_view(con, dataset, snapshot, touching=(start, end))
+    days = {"start": start, "end": end}
+    row = con.execute(sql("share_attributed"), days).fetchone()
+    assert row is not None  # an aggregate has one row
+    reached, adrift, by_default, by_rule = row
+    unconverted = dict(con.execute(sql("unconverted"), days).fetchall())
+    return ShareAttributed(reached, adrift, by_default, by_rule, unconverted)

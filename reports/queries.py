@@ -1,0 +1,408 @@
+"""The reads behind the pages and exports: one function each, on one snapshot, within a reader's scope."""
+
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+from typing import Literal, get_args
+from urllib.parse import unquote
+
+from duckdb import DuckDBPyConnection
+
+from attribution.queries import runs
+from finops.core import warehouse
+from finops.core.access import EVERYTHING, Scope
+from finops.core.datasets import KEYS
+from finops.core.errors import UsageError
+from finops.core.periods import next_month, parse_month, previous_month
+from ingest.queries import freshness
+
+Grain = Literal["hour", "day", "month"]
+GRAINS: tuple[Grain, ...] = get_args(Grain)
+PERIOD_OF_DAY = {
+    "day": "strftime(day, '%Y-%m-%d')",
+    "month": "strftime(day, '%Y-%m')",
+}
+_PERIOD = {
+    **PERIOD_OF_DAY,
+    "hour": "strftime(hour, '%Y-%m-%dT%H:%M:%SZ')",
+}
+
+
+@cache
+def sql(name: str) -> str:
+    """The text of reports/sql/<name>.sql."""
+    return resources.files("reports").joinpath(f"sql/{name}.sql").read_text()
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which allocations, and how finely: the UTC days [start, end), by these keys.
+
+    `billing_period` keeps the costs of one bill, and the requests of its calendar month: a request has
+    no bill, and so it is counted in one billing period and not in two.
+    """
+
+    start: date
+    end: date
+    grain: Grain = "day"
+    by: tuple[str, ...] = ()
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    billing_period: str = ""
+    scope: Scope = EVERYTHING
+
+    def __post_init__(self) -> None:
+        for key in (*self.by, *self.where):
+            if key not in KEYS:
+                raise UsageError(f"{key!r} is not a key: expected {', '.join(KEYS)}")
+        if len(set(self.by)) < len(self.by):
+            raise UsageError("a key is named twice")
+        if self.grain not in GRAINS:
+            raise UsageError(f"{self.grain!r} is not a grain: expected {', '.join(GRAINS)}")
+        if self.start >= self.end:
+            raise UsageError(f"{self.start} to {self.end} holds no day: the end is not included")
+
+
+def load_allocations(con: DuckDBPyConnection, selection: Selection, snapshot: int | None = None) -> None:
+    """Make the temporary table `allocated`, which every view of allocations reads: page, CSV and export."""
+    snapshot = warehouse.latest() if snapshot is None else snapshot
+    by_hour = selection.grain == "hour"
+    datasets = {
+        "allocations": "allocations" if by_hour else "allocation_days",
+        "requests": "request_hours" if by_hour else "request_days",
+    }
+    for dataset in datasets.values():
+        warehouse.open_view(con, dataset, snapshot, touching=(selection.start, selection.end))
+    parameters: dict[str, object] = {"start": selection.start, "end": selection.end}
+    where = ""
+    for key, values in selection.where.items():
+        parameters[f"only_{key}"] = list(values)
+        where += f" and list_contains($only_{key}, {key})"
+    if selection.scope.teams is not None:
+        parameters["visible"] = sorted(selection.scope.teams)
+        where += " and list_contains($visible::VARCHAR[], team)"
+    in_period = in_month = ""
+    if selection.billing_period:
+        month = parse_month(selection.billing_period)
+        parameters |= {
+            "billing_period": selection.billing_period,
+            "month": month,
+            "month_end": next_month(month),
+        }
+        in_period, in_month = "and billing_period = $billing_period", "and day >= $month and day < $month_end"
+    query = sql("allocations").format(
+        period=_PERIOD[selection.grain],
+        keys="".join(f"{key}, " for key in selection.by),
+        where=where,
+        billing_period=in_period,
+        month=in_month,
+        **datasets,
+    )
+    con.execute("drop table if exists allocated")
+    con.execute(f"create temp table allocated as {query}", parameters)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Costs by type beside what was served; unit costs are None where nothing was."""
+
+    usage: Decimal = Decimal(0)
+    idle: Decimal = Decimal(0)
+    shared: Decimal = Decimal(0)
+    unallocated: Decimal = Decimal(0)
+    requests: int = 0
+    failed_requests: int = 0
+    cached_requests: int = 0
+    predictions: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def __add__(self, other: "Figures") -> "Figures":
+        return Figures(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+
+    @property
+    def cost(self) -> Decimal:
+        return self.usage + self.idle + self.shared + self.unallocated
+
+    @property
+    def failed_share(self) -> Decimal | None:
+        return Decimal(self.failed_requests) / self.requests if self.requests else None
+
+    @property
+    def by_type(self) -> dict[str, Decimal]:
+        return {
+            "usage": self.usage,
+            "idle": self.idle,
+            "shared": self.shared,
+            "unallocated": self.unallocated,
+        }
+
+    @property
+    def loaded(self) -> Decimal:
+        """Fully loaded: everything but what nobody could be found for."""
+        return self.usage + self.idle + self.shared
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    @property
+    def cpp_usage(self) -> Decimal | None:
+        return self.usage / self.predictions if self.predictions else None
+
+    @property
+    def cpp_loaded(self) -> Decimal | None:
+        return self.loaded / self.predictions if self.predictions else None
+
+    @property
+    def per_1k_usage(self) -> Decimal | None:
+        return self.usage * 1000 / self.tokens if self.tokens else None
+
+    @property
+    def per_1k_loaded(self) -> Decimal | None:
+        return self.loaded * 1000 / self.tokens if self.tokens else None
+
+    @property
+    def idle_share(self) -> Decimal | None:
+        """Of what machines cost, the part that served nothing."""
+        paid = self.usage + self.idle
+        return self.idle / paid if paid > 0 else None
+
+
+def total(figures: Iterable[Figures]) -> Figures:
+    return sum(figures, Figures())
+
+
+def figures_by(
+    con: DuckDBPyConnection, columns: tuple[str, ...], first: str = "", end: str = "~"
+) -> dict[tuple[str, ...], Figures]:
+    """Figures of `allocated` by its columns, of the periods whose text is in [first, end)."""
+    query = sql("figures").format(columns="".join(f"{column}, " for column in columns))
+    rows = con.execute(query, {"first": first, "end": end}).fetchall()
+    width = len(columns)
+    return {tuple(row[:width]): Figures(*row[width:]) for row in rows}
+
+
+@dataclass(frozen=True)
+class Span:
+    """UTC days [start, end)."""
+
+    start: date
+    end: date
+
+    @property
+    def last(self) -> date:
+        return self.end - timedelta(days=1)
+
+    @property
+    def length(self) -> int:
+        return (self.end - self.start).days
+
+    def __contains__(self, day: date) -> bool:
+        return self.start <= day < self.end
+
+
+@dataclass(frozen=True)
+class ModelFigures:
+    model: str
+    now: Figures
+    before: Figures
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A month up to its newest complete day, against the same days of the month before.
+
+    Incomplete days are in `days` and in none of the sums, unless there is no complete day at all.
+    """
+
+    span: Span
+    before: Span
+    figures: Figures
+    figures_before: Figures
+    models: list[ModelFigures]  # dearest first, at the end what has no model; they sum to the figures
+    days: dict[str, Figures]
+    days_before: dict[str, Figures]
+    incomplete: dict[
+        date, str
+    ]  # days of the month whose bill or logs are still to come, with what is missing
+
+
+def newest_day(snapshot: int | None = None) -> date | None:
+    """The last UTC day that is attributed."""
+    days = [file.last_day for file in warehouse.files("allocation_days", snapshot) if file.last_day]
+    return max(days, default=None)
+
+
+def overview(month: date | None, scope: Scope) -> Overview | None:
+    """The figures of a month (by default the newest one attributed); None where nothing is attributed."""
+    snapshot = warehouse.latest()
+    newest = newest_day(snapshot)
+    if newest is None:
+        return None
+    first = month or newest.replace(day=1)
+    whole = Span(first, next_month(first))
+    incomplete = incomplete_days(whole)
+    last = min(whole.last, max(newest, first))
+    span, before = _compared(first, last, incomplete)
+    skipped = {day for day in incomplete if day in span} if len(incomplete) < span.length else set()
+    skipped_before = {before.start + (day - span.start) for day in skipped}
+    with closing(warehouse.connect()) as con:
+        load_allocations(con, Selection(before.start, whole.end, "day", ("model",), scope=scope), snapshot)
+        found = figures_by(con, ("period", "model"))
+    now, then = _by_model(found, span, skipped), _by_model(found, before, skipped_before)
+    models = [
+        ModelFigures(model, now.get(model, Figures()), then.get(model, Figures()))
+        for model in sorted({*now, *then})
+    ]
+    return Overview(
+        span,
+        before,
+        total(now.values()),
+        total(then.values()),
+        sorted(models, key=lambda one: (not one.model, -one.now.cost)),
+        _by_day(found, whole),
+        _by_day(found, before),
+        incomplete,
+    )
+
+
+def _compared(first: date, last: date, incomplete: Mapping[date, str]) -> tuple[Span, Span]:
+    """The month without the incomplete days at its end, and as many days of the month before."""
+    end = last
+    while end in incomplete and end > first:
+        end -= timedelta(days=1)
+    if end in incomplete:  # not one complete day: better these than none
+        end = last
+    span = Span(first, end + timedelta(days=1))
+    earlier = previous_month(first)
+    whole_month = span.end == next_month(first)
+    return span, Span(earlier, first if whole_month else min(earlier + (span.end - first), first))
+
+
+def _by_model(
+    found: Mapping[tuple[str, ...], Figures], span: Span, skipped: Collection[date]
+) -> dict[str, Figures]:
+    summed: dict[str, Figures] = {}
+    for (period, model), figures in found.items():
+        day = date.fromisoformat(period)
+        if day in span and day not in skipped:
+            summed[model] = summed.get(model, Figures()) + figures
+    return summed
+
+
+def _by_day(found: Mapping[tuple[str, ...], Figures], span: Span) -> dict[str, Figures]:
+    summed: dict[str, Figures] = {}
+    for (period, _), figures in sorted(found.items()):
+        if date.fromisoformat(period) in span:
+            summed[period] = summed.get(period, Figures()) + figures
+    return summed
+
+
+def cost_by_day(span: Span, where: Mapping[str, str], scope: Scope) -> dict[date, Decimal]:
+    """What the allocations with these values cost on each day; columns are those of `allocation_days`."""
+    parameters: dict[str, object] = {"start": span.start, "end": span.end}
+    conditions = ""
+    for column, value in where.items():
+        parameters[f"only_{column}"] = value
+        conditions += f" and {column} = $only_{column}"
+    if scope.teams is not None:
+        parameters["visible"] = sorted(scope.teams)
+        conditions += " and list_contains($visible::VARCHAR[], team)"
+    with closing(warehouse.connect()) as con:
+        warehouse.open_view(con, "allocation_days", touching=(span.start, span.end))
+        return dict(con.execute(sql("cost_by_day").format(where=conditions), parameters).fetchall())
+
+
+def incomplete_days(span: Span) -> dict[date, str]:
+    """Days attributed before their bill or logs were all there, with what is missing."""
+    found = runs(span.start, span.end)
+    return {day: run.incomplete_reason for day, run in found.items() if not run.complete}
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """How fresh and how complete one source is."""
+
+    kind: str  # billing, gpu, requests
+    source: str
+    newest_day: date | None
+    last_delivery: datetime | None
+    held: int
+    days: int  # of the span, with data
+    days_expected: int
+    behind: int  # days that its newest lies before the newest attributed day
+
+
+def sources(span: Span, newest: date) -> list[SourceState]:
+    """Every source that ever delivered, with its days of the span up to the newest attributed one."""
+    snapshot = warehouse.latest()
+    expected = Span(span.start, min(span.end, newest + timedelta(days=1)))
+    with closing(warehouse.connect()) as con:
+        warehouse.open_view(con, "charge_days", snapshot, touching=(expected.start, expected.end))
+        rows = con.execute(sql("source_days"), {"start": expected.start, "end": expected.end}).fetchall()
+    present: dict[tuple[str, str], set[date]] = {}
+    for source, day in rows:
+        present.setdefault(("billing", source), set()).add(day)
+    for kind, dataset in (("gpu", "gpu_samples"), ("requests", "requests")):
+        for file in warehouse.files(dataset, snapshot, touching=(expected.start, expected.end)):
+            source, _, text = file.partition.rpartition("/")
+            if file.rows and date.fromisoformat(text) in expected:
+                present.setdefault((kind, unquote(source)), set()).add(date.fromisoformat(text))
+    return [
+        SourceState(
+            one.kind,
+            one.source,
+            one.newest_day,
+            one.last_delivery,
+            one.held,
+            len(present.get((one.kind, one.source), ())),
+            expected.length,
+            max((newest - one.newest_day).days, 0) if one.newest_day else 0,
+        )
+        for one in freshness()
+    ]
+
+
+def days_of_bill(billing_period: str) -> Span:
+    """The days that the charges of a billing period touch, which may be more than its month."""
+    first = parse_month(billing_period)
+    spans = [
+        (file.first_day, file.last_day)
+        for file in warehouse.files("charges")
+        if file.partition.endswith(f"/{billing_period}") and file.first_day and file.last_day
+    ]
+    return Span(
+        min([first, *(start for start, _ in spans)]),
+        max([next_month(first), *(last + timedelta(days=1) for _, last in spans)]),
+    )
+
+
+def billing_periods() -> list[str]:
+    """The billing periods that were delivered, newest first."""
+    return sorted({file.partition.rsplit("/", 1)[-1] for file in warehouse.files("charges")}, reverse=True)
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """What the explorer shows: a row for each value, and the same over time."""
+
+    rows: list[tuple[str, Figures]]
+    series: dict[tuple[str, str], Figures]  # (period, value)
+
+    @property
+    def total(self) -> Figures:
+        return total(figures for _, figures in self.rows)
+
+
+def explore(selection: Selection) -> Exploration:
+    """Figures by the selection's one key, or by period where it has none."""
+    with closing(warehouse.connect()) as con:
+        load_allocations(con, selection)
+        by = selection.by[0] if selection.by else "period"
+        rows = [(value, figures) for (value,), figures in figures_by(con, (by,)).items()]
+        series = figures_by(con, ("period", by))
+    return Exploration(rows, {(period, value): figures for (period, value), figures in series.items()})

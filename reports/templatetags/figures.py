@@ -1,0 +1,200 @@
+"""How figures are written on pages: aligned, with a true minus, and a dash where there is none."""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+
+from django import template
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.safestring import SafeString, mark_safe
+
+from finops.core.access import ENGINEER, FINANCE, roles_of
+from finops.core.money import minor_unit
+
+register = template.Library()
+NONE = "–"
+MINUS = "−"
+
+
+def _signed(text: str) -> str:
+    return text.replace("-", MINUS, 1)
+
+
+@register.filter
+def money(amount: Decimal | str | None) -> str:
+    """Two decimals (or the currency's), thousands apart; half up, as statements are rounded."""
+    if amount is None:
+        return NONE
+    rounded = Decimal(amount).quantize(minor_unit(settings.FINOPS_CURRENCY), ROUND_HALF_UP)
+    return _signed(f"{rounded if rounded else abs(rounded):,f}")
+
+
+@register.filter
+def exact(amount: Decimal | None) -> str:
+    """Every decimal that the figure has."""
+    return NONE if amount is None else _signed(f"{amount:,f}")
+
+
+@register.filter
+def signed_money(amount: Decimal | str) -> str:
+    """A change: with its sign, also where it grew."""
+    text, amount = money(amount), Decimal(amount)
+    return f"+{text}" if amount > 0 and text.strip("0.") else text
+
+
+@register.filter
+def unit_cost(amount: Decimal | None) -> str:
+    """Three digits that say something, however small: a prediction may cost a millionth."""
+    if amount is None:
+        return NONE
+    if not amount:
+        return "0"
+    places = max(2, 2 - Decimal(amount).adjusted())
+    return _signed(f"{Decimal(amount):,.{places}f}")
+
+
+@register.filter
+def count(number: int | None) -> str:
+    return NONE if number is None else f"{number:,}"
+
+
+@register.filter
+def share(part: Decimal | None) -> str:
+    return NONE if part is None else _signed(f"{part * 100:.1f} %")
+
+
+@register.filter
+def millionths(part: int | None) -> str:
+    """A busy share, kept in millionths, in percent."""
+    return NONE if part is None else f"{Decimal(part) / 10_000:.1f} %"
+
+
+@register.simple_tag
+def days(start: date, end: date) -> str:
+    """The days [start, end) as people say them: `3 October`, `1–31 October`, `28 September – 3 October`."""
+    last = end - timedelta(days=1)
+    if last <= start:
+        return f"{start.day} {start:%B}"
+    if (start.year, start.month) == (last.year, last.month):
+        return f"{start.day}–{last.day} {last:%B}"
+    return f"{start.day} {start:%B} – {last.day} {last:%B}"
+
+
+@register.filter
+def spans(reasons: Mapping[date, str]) -> list[tuple[date, date, str]]:
+    """Days next to each other with the same reason, as one: [start, end)."""
+    found: list[tuple[date, date, str]] = []
+    for day, reason in sorted(reasons.items()):
+        after = day + timedelta(days=1)
+        if found and found[-1][1:] == (day, reason):
+            found[-1] = (found[-1][0], after, reason)
+        else:
+            found.append((day, after, reason))
+    return found
+
+
+@register.simple_tag
+def change(now: Decimal | None, before: Decimal | None) -> str:
+    """By how much a figure grew, in percent."""
+    if now is None or before is None or not before:
+        return NONE
+    grown = (Decimal(now) - Decimal(before)) / abs(Decimal(before)) * 100
+    return _signed(f"{grown:+.1f} %")
+
+
+@register.simple_tag
+def points(now: Decimal | None, before: Decimal | None) -> str:
+    """By how many percentage points a share grew."""
+    if now is None or before is None:
+        return NONE
+    return _signed(f"{(now - before) * 100:+.1f} points")
+
+
+@register.simple_tag
+def bar(part: Decimal | int | None, of: Decimal | int | None) -> SafeString:
+    """A share as a bar; the figure itself stands beside it."""
+    width = 0.0 if not part or not of else min(max(float(part) / float(of), 0.0), 1.0) * 100
+    return mark_safe(
+        '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
+        f'<rect class="track" width="100" height="8"/><rect class="part" width="{width:.2f}" height="8"/></svg>'
+    )
+
+
+@register.simple_tag
+def change_bar(amount: Decimal, of: Decimal) -> SafeString:
+    """A change as a bar from the middle: to the right what grew, to the left what fell."""
+    width = min(abs(float(amount) / float(of)), 1.0) * 50 if of else 0.0
+    start, kind = (50.0, "grew") if amount > 0 else (50.0 - width, "fell")
+    return mark_safe(
+        '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
+        '<rect class="track" width="100" height="8"/>'
+        f'<rect class="{kind}" x="{start:.2f}" width="{width:.2f}" height="8"/></svg>'
+    )
+
+
+@register.simple_tag
+def split_bar(figures: object) -> SafeString:
+    """Usage, idle, shared and unallocated side by side."""
+    parts = [(name, max(float(getattr(figures, name)), 0.0)) for name in COST_TYPES]
+    whole_width = sum(width for _, width in parts) or 1.0
+    rects, at = [], 0.0
+    for name, part in parts:
+        width = part / whole_width * 100
+        rects.append(f'<rect class="{name}" x="{at:.2f}" width="{width:.2f}" height="8"/>')
+        at += width
+    return mark_safe(
+        '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
+        + "".join(rects)
+        + "</svg>"
+    )
+
+
+COST_TYPES = ("usage", "idle", "shared", "unallocated")
+
+
+@register.filter
+def named(value: str, key: str = "") -> str:
+    """A key's value as people read it: an unknown one is said in words."""
+    return value or f"(no {key.replace('_', ' ')})"
+
+
+@register.filter
+def short(name: str) -> str:
+    """The last part of a resource id that is a path."""
+    return name.rsplit("/", 1)[-1]
+
+
+MEASURES = {
+    "gpu_ms": "GPU time",
+    "batch_tokens": "batch-aware tokens",
+    "list_price": "list price",
+    "latency_ms": "latency",
+    "requests": "one each",
+}
+
+
+@register.filter
+def measure_name(name: str) -> str:
+    """What requests were weighed by, in words."""
+    return MEASURES.get(name, name)
+
+
+@register.filter
+def words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+@register.inclusion_tag("_nav.html", takes_context=True)
+def navigation(context: template.Context) -> dict[str, object]:
+    """The pages that this reader may open; the one that is open is marked."""
+    request: HttpRequest = context["request"]
+    roles = roles_of(request.user)
+    match = request.resolver_match
+    return {
+        "user": request.user,
+        "roles": sorted(roles),
+        "sees_everything": bool(roles & {FINANCE, ENGINEER, "admin"}),
+        "here": match.url_name if match else "",
+        "path": request.path,
+    }

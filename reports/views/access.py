@@ -1,0 +1,59 @@
+"""Who may open a page, and what a reader sees of a mistake."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from finops.core.access import roles_of, scope_of
+from finops.core.errors import FinopsError, UsageError
+
+Given = ParamSpec("Given")
+View = Callable[Concatenate[HttpRequest, Given], HttpResponse]
+
+
+def page(view: View[Given]) -> View[Given]:
+    """Behind the login; what a user can put right is shown in words, not as a failure of ours."""
+
+    @wraps(view)
+    def shown(request: HttpRequest, /, *args: Given.args, **kwargs: Given.kwargs) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except Http404:  # also where DEBUG would show what a developer wants to see
+            return render(request, "404.html", status=404)
+        except UsageError as error:
+            return render(request, "error.html", {"title": "That cannot be shown", "text": error}, status=400)
+        except FinopsError as error:
+            return render(request, "error.html", {"title": "That did not work", "text": error}, status=409)
+
+    return login_required(shown)
+
+
+def whole_bill(view: View[Given]) -> View[Given]:
+    """For readers who see everything; to others there is no such page."""
+
+    @wraps(view)
+    def shown(request: HttpRequest, /, *args: Given.args, **kwargs: Given.kwargs) -> HttpResponse:
+        if scope_of(request.user).teams is not None:
+            raise Http404
+        return view(request, *args, **kwargs)
+
+    return page(shown)
+
+
+def by_role(*roles: str) -> Callable[[View[Given]], View[Given]]:
+    """For these roles (a superuser has them all); to others there is no such page."""
+
+    def decorate(view: View[Given]) -> View[Given]:
+        @wraps(view)
+        def shown(request: HttpRequest, /, *args: Given.args, **kwargs: Given.kwargs) -> HttpResponse:
+            if not roles_of(request.user) & set(roles):
+                raise Http404
+            return view(request, *args, **kwargs)
+
+        return page(shown)
+
+    return decorate

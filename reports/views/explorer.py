@@ -1,0 +1,125 @@
+"""Cost by any key over time: every view is an address, and its CSV holds what it shows."""
+
+import csv
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from finops.core.access import scope_of
+from finops.core.datasets import KEYS
+from finops.core.money import plain
+from reports import charts, queries
+from reports.filters import MEASURES, ExplorerQuery, explorer_query
+from reports.queries import GRAINS, Exploration, Figures
+from reports.views.access import page
+
+MOST_ROWS = 200
+COLUMNS = (
+    "cost",
+    "usage",
+    "idle",
+    "shared",
+    "unallocated",
+    "requests",
+    "predictions",
+    "cpp_usage",
+    "cpp_loaded",
+    "per_1k_usage",
+    "per_1k_loaded",
+)
+
+
+@require_GET
+@page
+def explorer(request: HttpRequest) -> HttpResponse:
+    newest = queries.newest_day()
+    if newest is None:
+        return render(request, "reports/explorer.html", {"currency": settings.FINOPS_CURRENCY})
+    query = explorer_query(request.GET, newest)
+    found = queries.explore(query.selection(scope_of(request.user)))
+    rows, others = shown(found, query)
+    context = {
+        "query": query,
+        "found": found,
+        "rows": [
+            (value, figures, query.into(value).query(), query.explained(value)) for value, figures in rows
+        ],
+        "others": others,
+        "headings": [(name, _heading(name), query.sorted_by(name).query()) for name in COLUMNS],
+        "chips": [
+            (key, value, query.without(key, value).query())
+            for key, values in query.where.items()
+            for value in values
+        ],
+        "everything": query.with_all_rows().query(),
+        "chart": charts.exploration(found, query, [value for value, _ in rows], settings.FINOPS_CURRENCY),
+        "over_time": _over_time(found, query),
+        "explained": query.explained(),
+        "measure_label": MEASURES[query.measure][0],
+        "keys": KEYS,
+        "grains": GRAINS,
+        "measures": [(name, label) for name, (label, _) in MEASURES.items()],
+        "billing_periods": queries.billing_periods(),
+        "incomplete": queries.incomplete_days(queries.Span(query.start, query.end)),
+        "currency": settings.FINOPS_CURRENCY,
+    }
+    return render(request, "reports/explorer.html", context)
+
+
+@require_GET
+@page
+def explorer_csv(request: HttpRequest) -> HttpResponse:
+    """The rows of the page in the order of the page, with all decimals; without their total."""
+    newest = queries.newest_day()
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="explorer.csv"'
+    writer = csv.writer(response, lineterminator="\n")
+    if newest is None:
+        return response
+    query = explorer_query(request.GET, newest)
+    rows, others = shown(queries.explore(query.selection(scope_of(request.user))), query)
+    writer.writerow([query.by or "period", *COLUMNS, "currency"])
+    for value, figures in [*rows, *([others] if others else [])]:
+        writer.writerow([value, *(_exact(figures, name) for name in COLUMNS), settings.FINOPS_CURRENCY])
+    return response
+
+
+def shown(
+    found: Exploration, query: ExplorerQuery
+) -> tuple[list[tuple[str, Figures]], tuple[str, Figures] | None]:
+    """The rows of page and CSV alike, sorted, and what stands for those beyond the first hundreds."""
+    if not query.by and not query.sort:
+        rows = sorted(found.rows)
+    else:
+        measure = MEASURES[query.sort or "cost"][1]
+        rows = sorted(found.rows, key=lambda row: (measure(row[1]) is None, -(measure(row[1]) or 0), row[0]))
+    if query.all_rows or len(rows) <= MOST_ROWS:
+        return rows, None
+    rest = rows[MOST_ROWS:]
+    return rows[:MOST_ROWS], (f"{len(rest)} others", queries.total(figures for _, figures in rest))
+
+
+def _heading(name: str) -> str:
+    return {
+        "cpp_usage": "CPP usage",
+        "cpp_loaded": "CPP loaded",
+        "per_1k_usage": "1K tokens usage",
+        "per_1k_loaded": "1K tokens loaded",
+    }.get(name, name.capitalize())
+
+
+def _exact(figures: Figures, name: str) -> str:
+    value = MEASURES[name][1](figures)
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) else plain(value)
+
+
+def _over_time(found: Exploration, query: ExplorerQuery) -> list[tuple[str, Figures]]:
+    """The chart's totals by period, for who reads the table instead."""
+    periods: dict[str, Figures] = {}
+    for (period, _), figures in found.series.items():
+        periods[period] = periods.get(period, Figures()) + figures
+    return sorted(periods.items())
