@@ -1,0 +1,133 @@
+"""What a policy may say, and what is said of one that may not."""
+
+from decimal import Decimal
+
+import duckdb
+import pytest
+
+from attribution.policy import Policy, PolicyError, matches, parse
+
+RULE = '[[rules]]\nname = "r"\nwhen = {{ {when} }}\nthen = {{ {then} }}\n'
+POOL = '[[pools]]\nname = "p"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("idle = ", "the policy is not TOML"),
+        ("[idel]\npolicy = 'owner'", "unknown entry 'idel'; expected idle, pools, prices, rules, tokens"),
+        ("idle = 'owner'", "[idle] must be a table"),
+        ("[idle]\npolicy = 'nobody'", "policy is 'nobody'; expected owner, spread or platform"),
+        ("[idle]\nrule = 1", "[idle]: unknown entry 'rule'"),
+        ("[tokens]\ninputs = 1", "[tokens]: unknown entry 'inputs'"),
+        ("[tokens]\ninput = 'one'", "[tokens] input: 'one' is not a number"),
+        ("[tokens]\ninput = true", "[tokens] input: True is not a number"),
+        ("[tokens]\ninput = -1", "must be a finite number of at least 0"),
+        ("[tokens]\ninput = nan", "must be a finite number of at least 0"),
+        ("[tokens]\ninput = inf", "must be a finite number of at least 0"),
+        ("[tokens]\ninput = 1e13", "must be below 10^12"),
+        ("[tokens]\ninput = 0.0000000000001", "at most 12 decimal places"),
+        ("[tokens.models.chat]\nprice = 1", "[tokens.models.'chat']: unknown entry 'price'"),
+        ("[tokens.models]\nchat = 1", "[chat] must be a table"),
+        ('[prices."gpt-4o"]\ninput = 1\noutput = 1', 'write [prices."PROVIDER/MODEL"]'),
+        ('[prices."a/b"]\ninput = 1', "[prices.'a/b']: output is missing"),
+        ('[prices."a/b"]\ninput = 1\noutput = 1\nper = "1K"', "unknown entry 'per'"),
+        ("[rules]\nname = 'r'", "write [[rules]], one table each"),
+        ("[[rules]]\nwhen = {}", "[[rules]] number 1: name must be a text"),
+        (RULE.format(when="", then="exclude = true") * 2, "[[rules]]: the name 'r' is used twice"),
+        (
+            RULE.format(when='Service = "x"', then="exclude = true"),
+            "when 'Service' is neither a FOCUS column",
+        ),
+        (
+            RULE.format(when="ServiceName = 1", then="exclude = true"),
+            "when ServiceName: expected a text or a list",
+        ),
+        (
+            RULE.format(when="ServiceName = []", then="exclude = true"),
+            "when ServiceName: expected a text or a list",
+        ),
+        (RULE.format(when="", then=""), "then needs exactly one of direct, model, api, pool, exclude"),
+        (RULE.format(when="", then='model = "m", direct = true'), "then needs exactly one of"),
+        (RULE.format(when="", then="drop = true"), "then needs exactly one of"),
+        (RULE.format(when="", then="direct = false"), "write then = { direct = true }"),
+        (RULE.format(when="", then="model = true"), "then: model must be a text"),
+        (RULE.format(when="", then='pool = "tax"'), "no pool is named 'tax'; define it under [[pools]]"),
+        (POOL * 2, "[[pools]]: the name 'p' is used twice"),
+        (POOL + "driver = 'luck'", "driver is 'luck'; expected one of direct_cost, usage_cost"),
+        (POOL + "scope = { colour = 'red' }", "scope 'colour' is not a key"),
+        (POOL + "over = 'team'", "over has no use for the driver direct_cost"),
+        (POOL + "shares = { a = 1 }", "shares has no use for the driver direct_cost"),
+        (POOL + "driver = 'even'", "the driver even needs over"),
+        (POOL + "driver = 'even'\nover = 'colour'", "over 'colour' is not a key"),
+        (
+            POOL + "driver = 'even'\nover = 'team'\nshares = { a = 1 }",
+            "shares has no use for the driver even",
+        ),
+        (POOL + "driver = 'fixed'\nover = 'team'", "the driver fixed needs shares"),
+        (POOL + "driver = 'fixed'\nshares = { a = 1 }", "the driver fixed needs over"),
+        (POOL + "driver = 'fixed'\nover = 'team'\nshares = { a = 0 }", "the shares sum to nothing"),
+        (
+            POOL + "driver = 'fixed'\nover = 'team'\nshares = { a = -1 }",
+            "shares a: -1 must be a finite number",
+        ),
+        (
+            POOL + "driver = 'fixed'\nover = 'team'\nshares = { a = 1 }\nscope = { team = 'a' }",
+            "scope has no use for the driver fixed",
+        ),
+        (POOL + "weights = 1", "unknown entry 'weights'"),
+    ],
+)
+def test_a_policy_that_cannot_be_carried_out_is_refused_in_words(text: str, said: str) -> None:
+    with pytest.raises(PolicyError) as refused:
+        parse(text)
+    assert said in str(refused.value)
+
+
+def test_an_empty_policy_is_the_default() -> None:
+    assert parse("") == Policy()
+    assert Policy().idle == "owner"
+
+
+def test_a_number_is_read_as_it_is_written_and_never_through_a_double() -> None:
+    policy = parse('[tokens]\ninput = 0.1\n[prices."a/b"]\ninput = 0.000000000001\noutput = 2')
+    assert policy.tokens["input"] == Decimal("0.1")
+    assert policy.prices["a", "b"].input == Decimal("1e-12")
+
+
+def test_a_price_without_cached_input_charges_it_as_input() -> None:
+    assert parse('[prices."a/b"]\ninput = 3\noutput = 15').prices["a", "b"].cached_input == 3
+
+
+def test_a_model_has_the_general_token_weights_where_it_has_none_of_its_own() -> None:
+    policy = parse("[tokens]\ninput = 2\n[tokens.models.chat]\noutput = 6")
+    own = policy.model_tokens["chat"]
+    assert (own["input"], own["output"], own["weight_read"]) == (2, 6, 185)
+
+
+@pytest.mark.parametrize(
+    ("fact", "pattern", "matched"),
+    [
+        ("AWS Support", "AWS Support", True),
+        ("AWS Support", "aws support", False),
+        ("AWS Premium Support", "AWS Premium*", True),
+        ("AWS Premium", "AWS Premium*", True),
+        ("web-frontend", "*front*", True),
+        ("ghost", "gh*t", True),
+        ("ghoul", "gh*t", False),
+        ("", "", True),
+        ("", "*", True),
+        ("x", "", False),
+        ("100% of_all", "100% of_all*", True),
+        ("100x ofxall", "100% of_all*", False),
+        (r"a\b", r"a\*", True),
+        ("it's", "it's", True),
+        ("two\nlines", "two*lines", True),
+    ],
+)
+def test_a_pattern_matches_as_written_and_a_star_stands_for_any_text(
+    fact: str, pattern: str, matched: bool
+) -> None:
+    with duckdb.connect() as con:
+        query = f"select {matches('fact', (pattern,))} from (select $fact as fact)"
+        assert con.execute(query, {"fact": fact}).fetchall() == [(matched,)]

@@ -1,0 +1,155 @@
+"""What a run promises: the same bytes, only what changed, all or nothing."""
+
+import hashlib
+import random
+from datetime import date, timedelta
+
+import pytest
+
+from attribution import day, run, steps
+from attribution.models import Run
+from attribution.reconciliation import NotConserved
+from finops.core import warehouse
+from tests import commands, worlds
+from tests.attribution.allocated import DAY, attributed, given, policy
+
+pytestmark = pytest.mark.django_db
+
+WRITTEN = (*day.ROLLED_UP, *day.WRITTEN)
+
+
+def a_small_world():
+    given("hosts", "host | resource_id\n h-1 | i-1")
+    given(
+        "charges",
+        """
+        resource_id | period                | effective_cost
+        i-1         | 2026/01/04-2026/01/05 | 3
+        i-1         | 2026/01/05-2026/01/06 | 5
+        i-1         | 2026/01/06-2026/01/07 | 7
+    """,
+    )
+    given(
+        "requests",
+        """
+        time             | model | tenant | resource_id | gpu_micro_ms
+        2026-01-04 10:05 | chat  | acme   | i-1         | 1000000
+        10:05            | chat  | acme   | i-1         | 2000000
+        11:05            | embed | globex | i-1         | 1000000
+    """,
+    )
+
+
+def in_force(datasets=WRITTEN):
+    """The bytes of every file in force, by partition."""
+    return {
+        (file.dataset, file.partition): hashlib.sha256(
+            (warehouse.folder() / file.path).read_bytes()
+        ).hexdigest()
+        for file in warehouse.in_force()
+        if file.dataset in datasets
+    }
+
+
+def days(first, count):
+    return [date.fromisoformat(first) + timedelta(days=number) for number in range(count)]
+
+
+def test_a_day_run_again_by_force_has_the_same_bytes():
+    a_small_world()
+    run.attribute(days("2026-01-04", 3))
+    before = in_force()
+    report = run.attribute(days("2026-01-04", 3), force=True)
+    assert report.attributed == days("2026-01-04", 3)
+    assert in_force() == before
+
+
+def test_days_side_by_side_give_the_same_bytes_as_one_after_the_other(tmp_path):
+    folder = worlds.random_world(random.Random(11), tmp_path / "world")
+    said = []
+    for workers in (1, 3):
+        with commands.fresh_warehouse():
+            commands.load(folder)
+            commands.attribute(worlds.START, worlds.END, workers=workers)
+            said.append(in_force(day.WRITTEN))
+    assert said[0] == said[1]
+    assert said[0]
+
+
+def test_days_whose_inputs_did_not_change_are_left_alone():
+    a_small_world()
+    run.attribute(days("2026-01-04", 3))
+    report = run.attribute(days("2026-01-04", 3))
+    assert (report.attributed, report.rolled_up) == ([], [])
+    assert report.unchanged == days("2026-01-04", 3)
+
+
+def test_a_late_request_costs_its_day_and_days_that_looked_back_at_it():
+    a_small_world()
+    run.attribute(days("2026-01-04", 3))
+    given(
+        "requests", "time | model | tenant | resource_id | gpu_micro_ms\n 12:05 | chat | acme | i-1 | 9000000"
+    )
+    report = run.attribute(days("2026-01-04", 3))
+    assert report.reasons == {
+        date(2026, 1, 5): "requests",
+        date(2026, 1, 6): "requests of the 7 days before",
+    }
+    assert report.rolled_up == days("2026-01-05", 1)
+    assert report.attributed == days("2026-01-05", 2)
+    assert report.unchanged == days("2026-01-04", 1)
+
+
+def test_a_charge_of_another_day_leaves_a_day_alone():
+    a_small_world()
+    run.attribute(days("2026-01-04", 3))
+    given(
+        "charges",
+        """
+        resource_id | period                | effective_cost
+        i-1         | 2026/01/04-2026/01/05 | 3
+        i-1         | 2026/01/05-2026/01/06 | 5
+        i-1         | 2026/01/06-2026/01/07 | 8
+    """,
+    )
+    report = run.attribute(days("2026-01-04", 3))
+    assert (report.rolled_up, report.reasons) == ([], {date(2026, 1, 6): "charges"})
+
+
+def test_a_policy_that_touches_only_pools_rolls_up_no_requests_again():
+    a_small_world()
+    run.attribute(days("2026-01-04", 3))
+    policy('[[pools]]\nname = "support"\n')
+    report = run.attribute(days("2026-01-04", 3))
+    assert (report.rolled_up, report.attributed) == ([], days("2026-01-04", 3))
+
+
+def test_a_policy_with_other_token_weights_rolls_up_again():
+    a_small_world()
+    run.attribute(days("2026-01-04", 3))
+    policy("[tokens]\noutput = 5\n")
+    report = run.attribute(days("2026-01-04", 3))
+    assert report.rolled_up == days("2026-01-04", 2)
+
+
+@pytest.mark.parametrize(
+    ("step", "what_it_does"),
+    [
+        ("direct", "update direct_part set pico = pico + 1"),
+        ("direct", "delete from direct_part where cost_type = 'usage'"),
+        ("allocations", "update allocation set pico = pico - 1"),
+        ("allocations", "insert into allocation from allocation limit 1"),
+    ],
+)
+def test_a_step_that_loses_or_makes_money_publishes_nothing(monkeypatch, step, what_it_does):
+    a_small_world()
+    whole = steps.text
+    monkeypatch.setattr(
+        steps,
+        "text",
+        lambda name, **blanks: whole(name, **blanks) + (f";{what_it_does}" if name == step else ""),
+    )
+    with pytest.raises(NotConserved, match=r"charged 5\.0{12}, "):
+        attributed(DAY)
+    assert not in_force(day.WRITTEN)
+    assert not Run.objects.exists()

@@ -1,0 +1,74 @@
+import os
+import re
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+
+from tests.postgres import empty_database
+
+# The same examples on every machine and run: a failure that comes and goes helps nobody.
+hypothesis.settings.register_profile("finops", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("finops")
+
+# A skip whose reason names one of these is for want of it. With FINOPS_TEST_ALL set it fails the run.
+SERVICES = re.compile(r"PostgreSQL|Redis|Valkey|[Cc]hromium|browser")
+
+
+@pytest.fixture(autouse=True)
+def data_dir(settings, tmp_path):
+    """Every test has a data folder of its own."""
+    settings.FINOPS_DATA_DIR = tmp_path / "data"
+    return settings.FINOPS_DATA_DIR
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def elsewhere(request, tmp_path) -> Iterator[dict[str, str]]:
+    """The environment of processes with a data folder and a database of their own."""
+    own = {**os.environ, "FINOPS_DATA_DIR": str(tmp_path / "elsewhere"), "DATABASE_URL": ""}
+    if request.param == "sqlite":
+        yield own
+    else:
+        with empty_database() as address:
+            yield {**own, "DATABASE_URL": address}
+
+
+def _skipped(terminal) -> Iterator[tuple[str, str]]:
+    """Reason and place of each skipped test."""
+    for report in terminal.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        yield reason.removeprefix("Skipped: "), report.nodeid
+
+
+def _for_want_of_a_service(terminal) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for reason, place in _skipped(terminal):
+        if SERVICES.search(reason):
+            found.setdefault(reason, []).append(place)
+    return found
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """Where everything must run, a skip for want of a service or browser is a failure."""
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    if (
+        terminal
+        and os.environ.get("FINOPS_TEST_ALL")
+        and exitstatus == 0
+        and _for_want_of_a_service(terminal)
+    ):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The last lines name what was not tested, and why."""
+    wanting = _for_want_of_a_service(terminalreporter)
+    others = sum(1 for reason, _ in _skipped(terminalreporter) if not SERVICES.search(reason))
+    if others:
+        terminalreporter.write_line(f"{others} skipped for other reasons: pytest -rs names them")
+    for reason, places in sorted(wanting.items()):
+        terminalreporter.write_line(f"NOT TESTED, {len(places)} tests: {reason}")
+        for place in places:
+            terminalreporter.write_line(f"  {place}")
+    if not wanting:
+        terminalreporter.write_line("nothing was skipped for want of a service or browser")

@@ -1,0 +1,49 @@
+"""What the tests of ingest share: files to deliver, and what then is in the warehouse."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from finops.core import warehouse
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+FOCUS = (
+    "BillingAccountId,BillingCurrency,BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,"
+    "BilledCost,EffectiveCost,ProviderName,ResourceId,Tags"
+)
+
+
+def shared(*parts: str) -> Path:
+    """A real file beside the project; the test is skipped where it is absent."""
+    path = SHARED.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"needs the real file {'/'.join(parts)} beside the project")
+    return path
+
+
+def charge(
+    cost: str, *, billed: str | None = None, day: int = 7, resource: str = "i-1", tags: str = ""
+) -> str:
+    """A line of a FOCUS file in September 2026."""
+    return (
+        f"1001,USD,2026-09-01T00:00:00Z,2026-10-01T00:00:00Z,2026-09-{day:02}T00:00:00Z,2026-09-{day:02}T01:00:00Z,"
+        f"{cost if billed is None else billed},{cost},AWS,{resource},{tags}"
+    )
+
+
+def bill(path: Path, *lines: str, header: str = FOCUS) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([header, *lines]) + "\n")
+    return path
+
+
+def rows(dataset: str, columns: str, order: str | None = None, snapshot: int | None = None) -> list[tuple]:
+    """What is in force, as tuples; times as text."""
+    con = warehouse.connect()
+    warehouse.open_view(con, dataset, snapshot)
+    return con.execute(f"select {columns} from {dataset} order by {order or columns}").fetchall()
+
+
+def costs(snapshot: int | None = None) -> list[Decimal]:
+    return [cost for (cost,) in rows("charges", "effective_cost", "file, line", snapshot)]

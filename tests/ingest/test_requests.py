@@ -1,0 +1,408 @@
+import gzip
+import json
+from decimal import Decimal
+
+import pytest
+import zstandard
+
+from finops.core import warehouse
+from finops.core.errors import FinopsError
+from ingest.deliveries import deliver
+from ingest.models import Problem
+from ingest.sources.files import Unreadable
+from tests.ingest.arrivals import rows
+
+pytestmark = pytest.mark.django_db
+
+
+def request(number: int = 1, **fields: object) -> dict[str, object]:
+    return {"request_id": f"r{number}", "timestamp": "2026-09-07T10:00:00Z", "model": "chat", **fields}
+
+
+def log(path, *requests: dict[str, object] | str):
+    lines = [one if isinstance(one, str) else json.dumps(one) for one in requests]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2026-09-07T10:00:00Z", "2026-09-07 10:00:00+00"),
+        ("2026-09-07t12:00:00.5+02:00", "2026-09-07 10:00:00.5+00"),
+        ("2026-09-07 10:00:00.1234567", "2026-09-07 10:00:00.123456+00"),
+        (1788775200, "2026-09-07 10:00:00+00"),
+        (1788775200.25, "2026-09-07 10:00:00.25+00"),
+        ("1788775200.000001", "2026-09-07 10:00:00.000001+00"),
+        (1788775200123, "2026-09-07 10:00:00.123+00"),
+        (99999999999, "5138-11-16 09:46:39+00"),
+        (100000000000, "1973-03-03 09:46:40+00"),
+    ],
+)
+def test_a_time_is_rfc_3339_or_unix_seconds_or_milliseconds(tmp_path, text, time):
+    deliver("requests", [log(tmp_path / "r.jsonl", request(timestamp=text))])
+    assert rows("requests", "time::varchar") == [(time,)]
+
+
+def test_durations_become_millionths_half_up_without_a_double(tmp_path):
+    texts = ["5.781", "0.0000005", "0.00000049999", "1e-6", "5.7810005", "302"]
+    lines = [
+        f'{{"request_id": "r{n}", "timestamp": 1788775200, "model": "m", "gpu_ms": {t}}}'
+        for n, t in enumerate(texts)
+    ]
+    deliver("requests", [log(tmp_path / "r.jsonl", *lines)])
+    assert [found for (found,) in rows("requests", "gpu_micro_ms", "line")] == [
+        5781000,
+        1,
+        0,
+        1,
+        5781001,
+        302000000,
+    ]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet", "jsonl.gz"])
+def test_all_forms_of_a_log_say_the_same(tmp_path, form):
+    path = tmp_path / f"r.{form}"
+    told = request(
+        tenant="acme", gpu_uuid="GPU-1", gpu_ms=1.5, input_tokens=10, cached_input_tokens=4, cached=True
+    )
+    if form == "jsonl":
+        log(path, told)
+    elif form == "jsonl.gz":
+        path.write_bytes(gzip.compress(json.dumps(told).encode()))
+    elif form == "csv":
+        path.write_text(",".join(told) + "\n" + ",".join(str(value) for value in told.values()) + "\n")
+    else:
+        warehouse.connect().execute(
+            "copy (select 'r1' as request_id, timestamp '2026-09-07 10:00:00' as timestamp, 'chat' as model, "
+            "'acme' as tenant, ['GPU-1'] as gpu_uuid, 1.5::double as gpu_ms, 10 as input_tokens, "
+            f"4::double as cached_input_tokens, true as cached) to '{path}' (format parquet)"
+        )
+    deliver("requests", [path])
+    assert rows(
+        "requests",
+        "request_id, time::varchar, model, tenant, team, gpu_uuids, gpu_micro_ms, input_tokens, cached_input_tokens, "
+        "output_tokens, cached, succeeded, predictions, source",
+    ) == [
+        (
+            "r1",
+            "2026-09-07 10:00:00+00",
+            "chat",
+            "acme",
+            "",
+            ["GPU-1"],
+            1500000,
+            10,
+            4,
+            None,
+            True,
+            True,
+            1,
+            "default",
+        )
+    ]
+
+
+def test_a_request_may_name_several_gpus(tmp_path):
+    deliver(
+        "requests", [log(tmp_path / "r.jsonl", request(gpu_uuid=["b", "a", "b"]), request(2, gpu_uuid=[]))]
+    )
+    assert rows("requests", "gpu_uuids", "line") == [(["a", "b"],), ([],)]
+
+
+def test_missing_ok_and_2xx_are_success(tmp_path):
+    statuses = [None, "", "ok", "OK", 200, "204", "error", 500, "2000", "timeout"]
+    deliver("requests", [log(tmp_path / "r.jsonl", *(request(n, status=s) for n, s in enumerate(statuses)))])
+    assert [ok for (ok,) in rows("requests", "succeeded", "line")] == [True] * 6 + [False] * 4
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ({"request_id": None}, "request_id is missing"),
+        ({"model": ""}, "model is missing"),
+        ({"timestamp": "noon"}, "timestamp is no time: noon"),
+        ({"timestamp": None}, "timestamp is missing"),
+        ({"input_tokens": -1}, "a count is negative"),
+        ({"gpu_ms": -0.5}, "a duration is negative"),
+        ({"input_tokens": 1.5}, "input_tokens is no whole number: 1.5"),
+        ({"latency_ms": "slow"}, "latency_ms is no number: slow"),
+        ({"latency_ms": 1e300}, "latency_ms is no number: 1e+300"),
+        ({"input_tokens": 5, "cached_input_tokens": 6}, "cached_input_tokens is larger than input_tokens"),
+        ({"cached": "perhaps"}, "cached is neither true nor false: perhaps"),
+    ],
+)
+def test_a_request_that_cannot_be_used_is_quarantined_with_its_line(tmp_path, bad, reason):
+    path = log(tmp_path / "r.jsonl", request(1), "", request(2, **bad), request(3))
+    outcome = deliver("requests", [path])
+    assert (outcome.delivery.rows, outcome.delivery.bad_rows) == (2, 1)
+    assert rows("requests", "request_id, line") == [("r1", 1), ("r3", 4)]
+    problem = Problem.objects.get()
+    assert (problem.file, problem.line, problem.reason) == ("r.jsonl", 3, reason)
+
+
+def test_a_line_that_is_no_json_never_hides_the_others(tmp_path):
+    path = log(tmp_path / "r.jsonl", request(1), '{"request_id": "r2", "model"', "[1, 2]", "7", request(3))
+    deliver("requests", [path])
+    assert [number for (number,) in rows("requests", "line")] == [1, 5]
+    assert [problem.line for problem in Problem.objects.all()] == [2, 3, 4]
+
+
+def test_where_no_row_can_be_used_nothing_is_loaded(tmp_path):
+    with pytest.raises(FinopsError, match=r"r\.jsonl:1: model is missing"):
+        deliver("requests", [log(tmp_path / "r.jsonl", request(model=None))])
+    assert warehouse.latest() == 0
+
+
+def test_unknown_fields_are_counted_and_prompts_are_not_stored(tmp_path):
+    path = log(
+        tmp_path / "r.jsonl", request(1, prompt="my secret", user={"a": 1}), request(2, prompt="another")
+    )
+    outcome = deliver("requests", [path])
+    assert outcome.notes == ["2 unknown fields ignored: prompt (2), user (1)"]
+    for file in warehouse.folder().rglob("*.parquet"):
+        assert b"secret" not in file.read_bytes()
+
+
+def test_of_a_request_delivered_twice_the_first_counts(tmp_path):
+    log(tmp_path / "a.jsonl", request(1, tenant="first"), request(1, tenant="second"))
+    log(tmp_path / "b.jsonl", request(1, tenant="third"), request(2, tenant="b"))
+    outcome = deliver("requests", [tmp_path / "a.jsonl", tmp_path / "b.jsonl"])
+    assert outcome.delivery.duplicate_rows == 2
+    assert rows("requests", "request_id, tenant") == [("r1", "first"), ("r2", "b")]
+    deliver("requests", [log(tmp_path / "c.jsonl", request(2, tenant="late"), request(3, tenant="c"))])
+    assert rows("requests", "request_id, tenant") == [("r1", "first"), ("r2", "b"), ("r3", "c")]
+
+
+def test_the_same_id_on_another_day_or_of_another_source_is_another_request(tmp_path):
+    path = log(tmp_path / "a.jsonl", request(1), request(1, timestamp="2026-09-08T00:00:00Z"))
+    deliver("requests", [path])
+    deliver("requests", [path], source="gateway")
+    assert rows("requests", "source, day::varchar") == [
+        ("default", "2026-09-07"),
+        ("default", "2026-09-08"),
+        ("gateway", "2026-09-07"),
+        ("gateway", "2026-09-08"),
+    ]
+
+
+def test_the_same_log_twice_changes_nothing(tmp_path):
+    path = log(tmp_path / "a.jsonl", request(1))
+    deliver("requests", [path])
+    before = warehouse.latest()
+    assert deliver("requests", [path]).already_there
+    deliver("requests", [log(tmp_path / "b.jsonl", request(1), "")])
+    assert len(rows("requests", "request_id")) == 1
+    assert deliver("requests", [path]).already_there
+    assert warehouse.latest() <= before + 1
+
+
+def test_many_small_deliveries_of_a_day_are_written_together(tmp_path, monkeypatch):
+    monkeypatch.setattr("ingest.days.MANY_FILES", 3)
+    for number in range(8):
+        deliver("requests", [log(tmp_path / f"{number}.jsonl", request(number))])
+    assert len(rows("requests", "request_id")) == 8
+    assert len(warehouse.files("requests")) <= 3
+
+
+def test_a_large_day_is_written_anew_in_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr("ingest.days.ROWS_IN_FILE", 10)
+    monkeypatch.setattr("ingest.days.MANY_FILES", 1)
+    for name, numbers in (("a", range(40)), ("b", range(20, 60))):
+        path = log(tmp_path / f"{name}.jsonl", *(request(number, tenant=name) for number in numbers))
+        deliver("requests", [path])
+    assert [(int(r[1:]), t) for r, t in rows("requests", "request_id, tenant", "request_id[2:]::int")] == [
+        (number, "a" if number < 40 else "b") for number in range(60)
+    ]
+    assert len(warehouse.files("requests")) > 5
+
+
+def test_of_rows_that_are_there_already_only_the_new_file_is_written_anew(tmp_path):
+    first = deliver("requests", [log(tmp_path / "a.jsonl", *(request(number) for number in range(50)))])
+    (kept,) = warehouse.files("requests")
+    path = log(tmp_path / "b.jsonl", *(request(number, tenant="late") for number in range(45, 60)))
+    second = deliver("requests", [path])
+    assert kept in warehouse.files("requests")
+    assert [file.rows for file in warehouse.files("requests")] == [50, 10]
+    assert (first.delivery.duplicate_rows, second.delivery.duplicate_rows) == (0, 5)
+    assert len(list(warehouse.folder().glob("requests/*"))) == 2
+
+
+def test_pieces_of_a_file_say_the_same_as_the_whole(tmp_path, monkeypatch):
+    requests = [
+        request(n % 50, timestamp=1788775200 + 40_000 * (n % 7), resource_id=f"i-{n % 3}") for n in range(90)
+    ]
+    path = log(tmp_path / "r.jsonl", *requests, "no json", "")
+    deliver("requests", [path], source="whole")
+    monkeypatch.setattr("ingest.days.ROWS_HELD", 20)
+    monkeypatch.setattr("ingest.formats.lines.CHUNK", 300)
+    monkeypatch.setattr("ingest.formats.lines.BATCH", 200)
+    outcome = deliver("requests", [path], source="pieces")
+    assert [(p.line, p.reason) for p in outcome.delivery.problems.all()] == [
+        (91, "the line is no JSON object")
+    ]
+    for dataset, columns in (
+        ("requests", "request_id, time::varchar, line, resource_id"),
+        ("named_resources", "day, names"),
+    ):
+        said = [(source, *row) for source, *row in rows(dataset, f"source, {columns}")]
+        whole, pieces = ([row[1:] for row in said if row[0] == source] for source in ("whole", "pieces"))
+        assert whole == pieces
+
+
+def test_large_tables_are_read_in_parts_and_small_ones_together(tmp_path, monkeypatch):
+    monkeypatch.setattr("ingest.formats.tables.ROWS", 7)
+    monkeypatch.setattr("ingest.formats.tables.LARGE", 100)
+    csv = tmp_path / "a.csv"
+    csv.write_text(
+        "request_id,timestamp,model,tenant\n"
+        + "".join(f"a{n},1788775200,m,{n}\n" for n in range(20))
+        + ",,,\n"
+    )
+    con = warehouse.connect()
+    for name, count in (("b", 20), ("c", 3), ("d", 3)):
+        con.execute(
+            f"copy (select '{name}' || range as request_id, 1788775200 as timestamp, 'm' as model, range::varchar as tenant "
+            f"from range({count})) to '{tmp_path}/{name}.parquet' (format parquet, row_group_size 4)"
+        )
+    outcome = deliver("requests", [tmp_path])
+    assert [(p.file, p.line) for p in outcome.delivery.problems.all()] == [("a.csv", 22)]
+    found = rows("requests", "file, line, request_id, tenant")
+    assert found == sorted(
+        [("a.csv", n + 2, f"a{n}", str(n)) for n in range(20)]
+        + [
+            (f"{name}.parquet", n + 1, f"{name}{n}", str(n))
+            for name, count in (("b", 20), ("c", 3), ("d", 3))
+            for n in range(count)
+        ]
+    )
+
+
+@pytest.mark.parametrize("around", ["{}", ' {} , "note": "x: 12345678901234567890, y"'])
+def test_numbers_of_many_digits_are_read_as_decimals(tmp_path, around):
+    """As a double 123456789.123456789012 would end in …79, and 0.4999… millionths would be rounded up."""
+    texts = ["5.78100049999999999999", "0.00000049999999999999999999", "1.00000050000000000000e0", "7"]
+    lines = [
+        f'{{"request_id": "r{n}", "timestamp": 1788775200, "model": "m", "value": 123456789.123456789012, "gpu_ms": {around.format(t)}}}'
+        for n, t in enumerate(texts)
+    ]
+    deliver("requests", [log(tmp_path / "r.jsonl", *lines)])
+    if around == "{}":
+        assert rows("requests", "gpu_micro_ms, value", "line") == [
+            (micro, Decimal("123456789.123456789012")) for micro in (5781000, 0, 1000001, 7000000)
+        ]
+    else:
+        assert len(rows("requests", "request_id")) == 4
+
+
+def test_the_resources_that_requests_name_are_kept_by_day(tmp_path):
+    path = log(tmp_path / "a.jsonl", request(1, resource_id="i-1"), request(2, resource_id="i-1"), request(3))
+    deliver("requests", [path])
+    deliver(
+        "requests", [log(tmp_path / "b.jsonl", request(4, resource_id="i-1"), request(5, resource_id="i-2"))]
+    )
+    assert rows("named_resources", "source, day::varchar, kind, names") == [
+        ("default", "2026-09-07", "request", ["i-1"]),
+        ("default", "2026-09-07", "request", ["i-2"]),
+    ]
+
+
+def test_a_request_that_does_not_count_names_no_resource(tmp_path):
+    deliver("requests", [log(tmp_path / "a.jsonl", request(1), request(1, resource_id="i-1"))])
+    deliver(
+        "requests", [log(tmp_path / "b.jsonl", request(1, resource_id="i-2"), request(2, resource_id="i-3"))]
+    )
+    assert rows("named_resources", "names") == [(["i-3"],)]
+
+
+def test_a_csv_log_without_its_columns_is_refused(tmp_path):
+    (tmp_path / "r.csv").write_text("id,when,model\n1,2,3\n")
+    with pytest.raises(Unreadable, match="request_id and timestamp are missing"):
+        deliver("requests", [tmp_path / "r.csv"])
+
+
+def test_business_value_and_predictions_are_kept(tmp_path):
+    deliver("requests", [log(tmp_path / "r.jsonl", request(1, value="1.25", predictions=500))])
+    assert rows("requests", "value, predictions") == [(Decimal("1.25"), 500)]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.compress])
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_a_log_without_a_row_is_a_delivery_of_none(tmp_path, form, pack):
+    path = tmp_path / "r"
+    if form == "jsonl":
+        path.write_text("\n\n")
+    elif form == "csv":
+        path.write_text("request_id,timestamp,model\n")
+    else:
+        warehouse.connect().execute(
+            f"copy (select 'a' as request_id, 1 as timestamp, 'm' as model where false) to '{path}' (format parquet)"
+        )
+    path.write_bytes(pack(path.read_bytes()))
+    if form == "jsonl":
+        with pytest.raises(Unreadable, match="empty"):
+            deliver("requests", [path])
+    else:
+        assert deliver("requests", [path]).delivery.rows == 0
+    assert warehouse.latest() == 0
+
+
+def test_columns_of_a_log_may_come_and_go(tmp_path):
+    deliver("requests", [log(tmp_path / "a.jsonl", request(1, tenant="acme", note="x"))])
+    (tmp_path / "b.csv").write_text("Model,REQUEST_ID,timestamp,team,gone\nchat,r2,1788775200,search,\n")
+    deliver("requests", [tmp_path / "b.csv"])
+    assert rows("requests", "request_id, tenant, team") == [("r1", "acme", ""), ("r2", "", "search")]
+
+
+def test_a_byte_order_mark_carriage_returns_and_a_missing_last_newline_do_no_harm(tmp_path):
+    lines = [json.dumps(request(n)) for n in range(3)]
+    (tmp_path / "a.jsonl").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(["", *lines]).encode())
+    (tmp_path / "b.csv").write_bytes(
+        b"\xef\xbb\xbfrequest_id,timestamp,model\r\nr7,1788775200,m\r\nr8,1788775200,m"
+    )
+    deliver("requests", [tmp_path / "a.jsonl", tmp_path / "b.csv"])
+    assert rows("requests", "request_id, line") == [("r0", 2), ("r1", 3), ("r2", 4), ("r7", 2), ("r8", 3)]
+
+
+def test_a_ragged_row_of_a_log_is_quarantined_where_it_is_too_long(tmp_path):
+    (tmp_path / "r.csv").write_text(
+        "request_id,timestamp,model,tenant\nr1,1788775200,m\nr2,1788775200,m,acme,and,more\nr3,1788775200,m,acme\n"
+    )
+    outcome = deliver("requests", [tmp_path / "r.csv"])
+    assert rows("requests", "request_id, tenant") == [("r1", ""), ("r3", "acme")]
+    assert [(p.line, p.reason) for p in outcome.delivery.problems.all()] == [
+        (3, "the row has more values than the header has columns")
+    ]
+
+
+def test_a_log_may_hold_requests_of_any_day(tmp_path):
+    """A file is named after a day, and its first and last requests are of the days around it."""
+    times = [
+        "2026-09-06T23:59:59.999999Z",
+        "2026-09-07T00:00:00Z",
+        "2026-09-08T01:30:00+02:00",
+        "2026-09-08T00:00:00Z",
+    ]
+    deliver(
+        "requests",
+        [log(tmp_path / "2026-09-07.jsonl", *(request(n, timestamp=t) for n, t in enumerate(times)))],
+    )
+    assert rows("requests", "request_id, day::varchar") == [
+        ("r0", "2026-09-06"),
+        ("r1", "2026-09-07"),
+        ("r2", "2026-09-07"),
+        ("r3", "2026-09-08"),
+    ]
+    assert [(file.partition, file.rows) for file in warehouse.files("requests")] == [
+        ("default/2026-09-06", 1),
+        ("default/2026-09-07", 2),
+        ("default/2026-09-08", 1),
+    ]
+
+
+def test_text_that_is_not_utf_8_does_not_hide_the_rest(tmp_path):
+    path = log(tmp_path / "r.jsonl", request(1), request(2))
+    path.write_bytes(path.read_bytes().replace(b'"r2"', b'"r\xfc"'))
+    deliver("requests", [path])
+    assert rows("requests", "request_id") == [("r1",), ("r\ufffd",)]

@@ -1,0 +1,49 @@
+"""Figures as pages write them."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from reports.templatetags import figures
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        ("1234567.125", "1,234,567.13"),
+        ("-0.125", "−0.13"),
+        ("-0.004", "0.00"),
+        ("0", "0.00"),
+    ],
+)
+def test_money_is_rounded_half_up_and_a_nothing_has_no_sign(amount, text):
+    assert figures.money(Decimal(amount)) == text
+
+
+def test_a_change_has_a_sign_and_a_nothing_has_none():
+    assert [figures.signed_money(Decimal(one)) for one in ("12.5", "-1", "0.001")] == [
+        "+12.50",
+        "−1.00",
+        "0.00",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"), [("0.0000123456", "0.0000123"), ("0.14", "0.140"), ("1234.5", "1,234.50"), ("0", "0")]
+)
+def test_a_unit_cost_shows_three_digits_that_say_something(amount, text):
+    assert figures.unit_cost(Decimal(amount)) == text
+
+
+def test_no_figure_is_a_dash():
+    assert {figures.money(None), figures.unit_cost(None), figures.count(None), figures.share(None)} == {"–"}
+
+
+def test_days_next_to_each_other_with_one_reason_are_said_once():
+    reasons = {date(2026, 9, day): "no bill" if day < 9 else "no logs" for day in (7, 8, 9, 12)}
+    assert [(start.day, end.day, reason) for start, end, reason in figures.spans(reasons)] == [
+        (7, 9, "no bill"),
+        (9, 10, "no logs"),
+        (12, 13, "no logs"),
+    ]

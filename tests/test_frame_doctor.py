@@ -1,0 +1,90 @@
+"""`doctor`: silent about nothing, and its exit code is its answer."""
+
+from datetime import date, timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from finops import pipeline
+from tests.test_celery import BILL, DAY, land
+
+pytestmark = pytest.mark.django_db
+NEXT = date.fromisoformat(DAY) + timedelta(days=1)
+
+
+def doctor(today: date = NEXT) -> tuple[int, list[str]]:
+    """Its exit code, and the answers that are bad."""
+    out = StringIO()
+    try:
+        call_command("doctor", "--today", str(today), stdout=out)
+        code = 0
+    except CommandError as error:
+        code = error.returncode
+    return code, [
+        line.removeprefix("BAD  ") for line in out.getvalue().splitlines() if line.startswith("BAD")
+    ]
+
+
+def test_an_empty_installation_lacks_a_bill():
+    assert doctor() == (1, ["no bill yet: ingest billing FILE"])
+
+
+def test_fresh_complete_and_reconciled_is_0(settings):
+    land(settings.FINOPS_DATA_DIR)
+    pipeline.pull()
+    pipeline.attribute_outdated()
+    assert doctor() == (0, [])
+
+
+def test_what_is_not_attributed_yet_is_named(settings):
+    land(settings.FINOPS_DATA_DIR)
+    pipeline.pull()
+    code, bad = doctor()
+    assert code == 1
+    assert f"1 day to attribute, from {DAY}: attribute" in bad
+
+
+def test_a_silent_source_is_named(settings):
+    land(settings.FINOPS_DATA_DIR)
+    pipeline.pull()
+    pipeline.attribute_outdated()
+    code, bad = doctor(NEXT + timedelta(days=10))
+    assert code == 1
+    assert f"bill of aws until {DAY}: nothing since" in bad
+    assert f"requests of gateway until {DAY}: nothing since" in bad
+
+
+def test_a_held_delivery_is_named(settings, tmp_path):
+    land(settings.FINOPS_DATA_DIR)
+    pipeline.pull()
+    pipeline.attribute_outdated()
+    broken = tmp_path / "bill.csv"
+    broken.write_text(BILL + BILL.splitlines(keepends=True)[1].replace("4.50,4.50,4.50", "4.50,four,4.50"))
+    with pytest.raises(CommandError, match="is held"):
+        call_command("ingest", "billing", str(broken), "--source", "aws", stdout=StringIO())
+    code, bad = doctor()
+    assert code == 1
+    assert [line for line in bad if "waits for a person" in line]
+
+
+def test_days_whose_inputs_changed_are_outdated_until_a_run_has_read_them(settings):
+    land(settings.FINOPS_DATA_DIR)
+    pipeline.pull()
+    assert pipeline.outdated_days(NEXT) == [date.fromisoformat(DAY)]
+    pipeline.attribute_outdated()
+    assert pipeline.outdated_days(NEXT) == []
+
+
+def test_a_run_that_found_nothing_changed_is_not_asked_again(settings, tmp_path):
+    land(settings.FINOPS_DATA_DIR)
+    pipeline.pull()
+    pipeline.attribute_outdated()
+    longer = tmp_path / "bill.csv"
+    longer.write_text(BILL + BILL.splitlines(keepends=True)[1].replace("2026-03-02", "2026-03-05"))
+    call_command("ingest", "billing", str(longer), "--source", "aws", stdout=StringIO())
+    assert pipeline.outdated_days(NEXT + timedelta(days=9))[0] == date.fromisoformat(DAY)
+    report = pipeline.attribute_outdated()
+    assert [str(day) for day in report.unchanged] == [DAY]
+    assert "2026-03-05" in [str(day) for day in report.attributed]
+    assert pipeline.outdated_days(NEXT + timedelta(days=9)) == []

@@ -1,0 +1,172 @@
+"""A small month through the commands: bills, metrics and requests in, statements out, closed, restated, corrected.
+
+The inputs and the statements they must produce are in tests/golden. By hand, for September 2026:
+
+- 10:00 of the 1st, a GPU hour of 4.00, half busy: 2.00 to the two requests by gpu_ms (search 1.50, nlp 0.50),
+  2.00 idle to the model's owner. 11:00, another of 4.00 and never busy: idle to who used the GPU that day.
+- The 2nd, a CPU day of 2.40 to a model without owner, and 10 EUR of tokens at 1.1, one third search, two thirds nlp.
+- Support of 1.00 over two days, each by direct cost. Tax of 0.77 and an untagged bucket of 0.25 stay out.
+- 100.00 paid upfront for a commitment, of which an hour's 4.00 is used; 3 NOK without a rate.
+"""
+
+import csv
+import io
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from finops.core.access import EVERYTHING
+from reports import bridge, queries, statements
+from tests.processes import finish, manage
+
+pytestmark = pytest.mark.django_db
+
+ROOT = Path(__file__).parent.parent
+GOLDEN = Path(__file__).parent / "golden"
+SEPTEMBER = ("--start", "2026-09-01", "--end", "2026-09-03")
+
+
+def load_all() -> None:
+    for bill in ("aws-2026-09", "openai-2026-09", "aws-2026-10"):
+        call_command("ingest", "billing", str(GOLDEN / f"{bill}.csv"))
+    call_command("ingest", "gpu", str(GOLDEN / "gpu.csv"))
+    call_command("ingest", "requests", str(GOLDEN / "requests.jsonl"))
+    for table in ("hosts", "owners", "rates"):
+        call_command("ingest", table, str(GOLDEN / f"{table}.csv"))
+    call_command("policy", "apply", str(GOLDEN / "policy.toml"))
+    attribute(*SEPTEMBER)
+    attribute("--start", "2026-10-01", "--end", "2026-10-02")
+
+
+def attribute(*span: str) -> None:
+    call_command("attribute", *span, "--workers", "1")
+
+
+def restate() -> None:
+    """The bill of a closed month comes again: the idle GPU hour cost 5.00 and not 4.00."""
+    call_command("ingest", "billing", str(GOLDEN / "aws-2026-09-restated.csv"))
+    attribute(*SEPTEMBER)
+
+
+def export(period: str, tmp_path: Path, *options: str) -> bytes:
+    target = tmp_path / "export.csv"
+    call_command("statements", "export", period, "-o", str(target), *options)
+    return target.read_bytes()
+
+
+def golden(name: str) -> bytes:
+    return (GOLDEN / name).read_bytes()
+
+
+def test_a_small_month_gives_the_statements_that_it_must(tmp_path):
+    load_all()
+    assert export("2026-09", tmp_path) == golden("statements-2026-09.csv")
+    month = statements.month("2026-09", EVERYTHING)
+    assert month.bill == Decimal("22.4")
+    assert month.amount == Decimal("22.40")
+    assert all(one.is_reconciled for one in bridge.bridges("2026-09", EVERYTHING))
+
+
+def test_the_bridge_names_every_step_between_the_invoice_and_the_statements():
+    load_all()
+    aws, openai = sorted(bridge.bridges("2026-09", EVERYTHING), key=lambda one: one.source)
+    (bill,) = aws.bills
+    assert (bill.invoice, bill.timing) == (Decimal("108.42000000000004"), -96)
+    assert bill.rounding == Decimal("0.00000000000004")
+    assert (bill.excluded_by_rule, bill.excluded_by_default) == (Decimal("0.77"), Decimal("0.25"))
+    assert bill.attributed == Decimal("11.4")
+    euro, krone = openai.bills
+    assert (euro.attributed, euro.converted) == (10, 11)
+    assert (krone.unconverted, krone.converted) == (3, 0)
+    charges, _ = bridge.bridge_charges(aws, "USD", "timing")
+    assert [charge.description for charge in charges] == [
+        "Savings plan, paid upfront",
+        "GPU hour under the plan",
+    ]
+
+
+def test_a_bill_restated_after_the_close_corrects_the_open_month_and_leaves_the_closed_one(tmp_path):
+    load_all()
+    call_command("statements", "close", "2026-09", "--by", "finance")
+    before = export("2026-09", tmp_path)
+    restate()
+    assert export("2026-09", tmp_path) == before == golden("statements-2026-09.csv")
+    assert export("2026-10", tmp_path) == golden("statements-2026-10.csv")
+    months = [statements.month(period, EVERYTHING) for period in ("2026-09", "2026-10")]
+    assert sum(month.amount for month in months) == Decimal("23.40") + Decimal("4.00")
+    call_command("statements", "close", "2026-10", "--by", "finance")
+    assert export("2026-10", tmp_path) == golden("statements-2026-10.csv")
+
+
+def test_a_reopened_month_is_closed_as_version_2_and_version_1_stays_readable(tmp_path):
+    load_all()
+    call_command("statements", "close", "2026-09", "--by", "finance")
+    restate()
+    call_command("statements", "reopen", "2026-09", "--by", "finance", "--reason", "restated by the provider")
+    call_command("statements", "close", "2026-09", "--by", "finance")
+    assert export("2026-09", tmp_path, "--version", "1") == golden("statements-2026-09.csv")
+    assert export("2026-09", tmp_path) != golden("statements-2026-09.csv")
+    assert statements.month("2026-09", EVERYTHING).amount == Decimal("23.40")
+    assert statements.month("2026-10", EVERYTHING).corrected == 0
+
+
+def test_a_month_with_days_to_attribute_or_a_held_delivery_is_not_closed():
+    load_all()
+    call_command("ingest", "billing", str(GOLDEN / "aws-2026-09-restated.csv"))
+    with pytest.raises(CommandError, match=r"AWS/1001 1001: days not attributed yet, 2026-09-01") as caught:
+        call_command("statements", "close", "2026-09")
+    assert "run attribute --start 2026-09-01 --end 2026-09-02" in str(caught.value)
+    attribute(*SEPTEMBER)
+    with pytest.raises(CommandError, match="held"):
+        call_command("ingest", "billing", str(GOLDEN / "aws-2026-09.csv"), "--expect-total", "1")
+    with pytest.raises(CommandError, match=r"delivery \d+ \(billing\) is held"):
+        call_command("statements", "close", "2026-09")
+
+
+def test_a_line_of_a_statement_is_explained_to_its_last_place(client):
+    load_all()
+    client.force_login(User.objects.create_superuser("ann", password="x"))
+    lines = statements.month("2026-09", EVERYTHING).lines
+    seen = set()
+    for line in lines:
+        span = queries.Span(line.charge_period_start, line.charge_period_end)
+        where = dict(parse_qsl(line.explained, keep_blank_values=True))
+        assert sum(queries.cost_by_day(span, where, EVERYTHING).values()) == line.exact, line
+        if line.key.cost_type in seen:
+            continue
+        seen.add(line.key.cost_type)
+        day = {"start": span.start, "end": span.end, "day": span.start, **where}
+        found = client.get("/explain/", day).context
+        assert found["total"] == line.exact
+        assert sum(one.cost for one in found["lines"]) == found["by_day"][span.start]
+    assert seen >= {"usage", "idle", "shared"}
+
+
+def test_of_two_who_close_at_once_one_wins_and_the_other_is_told(elsewhere):
+    # A month that is attributed already: what is tried here is the close alone.
+    load = "from django.core.management import call_command; call_command('migrate', verbosity=0); "
+    load += "from tests.reports.conftest import costs; costs()"
+    finish(manage(elsewhere, "shell", "-v", "0", "-c", load))
+    both = [manage(elsewhere, "statements", "close", "2026-09", "--by", name) for name in ("ann", "bob")]
+    said = [one.communicate() for one in both]
+    assert sorted(one.returncode for one in both) == [0, 1], said
+    assert sum("2026-09 is closed: version 1" in stderr for _, stderr in said) == 1
+    exported = finish(manage(elsewhere, "statements", "export", "2026-09"))
+    assert {row["version"] for row in csv.DictReader(io.StringIO(exported))} == {"1"}
+
+
+def test_a_month_that_still_runs_is_closed_only_when_that_is_said(monkeypatch):
+    load_all()
+    today = datetime(2026, 9, 2, 12, tzinfo=UTC)
+    monkeypatch.setattr(timezone, "now", lambda: today)
+    with pytest.raises(CommandError, match="2026-09 still runs"):
+        call_command("statements", "close", "2026-09")
+    call_command("statements", "close", "2026-09", "--running")
+    with pytest.raises(CommandError, match="2026-09 is closed"):
+        call_command("statements", "close", "2026-09", "--running")
