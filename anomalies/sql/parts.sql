@@ -1,4 +1,5 @@
 -- Grain: one row per span (true: now), model, tenant, feature and team.
+-- Order: all columns: what is summed and rounded from it in turn comes out the same each time.
 -- Rule:  usage and idle beside what was asked; an empty parameter is any.
 -- Holds: usage and idle sum to those of the allocations selected.
 select list_contains($now::DATE[], day) as is_now, model, tenant, feature, team,
@@ -19,3 +20,4 @@ where list_contains($now::DATE[] || $before::DATE[], day)
     and $model in ('', model) and $tenant in ('', tenant) and $feature in ('', feature)
     and (len($teams::VARCHAR[]) = 0 or list_contains($teams::VARCHAR[], team))
 group by all
+order by all

@@ -1,4 +1,5 @@
 -- Grain: one row per day and slice: a model, a tenant or a feature of a model, a resource.
+-- Order: all columns: what is summed and rounded from it in turn comes out the same each time.
 -- Rule:  cost is usage + idle, shared pools left out: they would carry every change into every model.
 --        Idle has no tenant and no feature. Unit cost is made of usage and predictions.
 -- Holds: the models' rows sum to the usage and idle that have a model.
@@ -43,3 +44,4 @@ select 'resource', '', '', '', resource_id, day,
 from unit_windows
 where day >= $start and day < $end and resource_id <> ''
 group by resource_id, day
+order by all
