@@ -6,7 +6,7 @@ The days are computed as `attribute` would compute them at this moment; their fi
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -79,7 +79,7 @@ def preview(
             f"no day from {first} to before {end} is attributed: there is nothing to compare with"
         )
     now = World.at(warehouse.latest())
-    then = replace(now, policy=wanted)
+    then = now.under(wanted)
     rolled: list[NewFile] = []
     try:
         if roll_up_policy(wanted) != roll_up_policy(now.policy):
@@ -89,7 +89,7 @@ def preview(
             group: defaultdict(lambda: [Decimal(0), Decimal(0)]) for group in GROUPS
         }
         rules: dict[tuple[str, str, str, str], Decimal] = defaultdict(Decimal)
-        jobs = ((lambda day=day: compute_day(then, day, threads=1, datasets=_READ)) for day in days)
+        jobs = ((lambda day=day: compute_day(then.on(day), day, threads=1, datasets=_READ)) for day in days)
         for number, computed in enumerate(side_by_side(jobs, workers), 1):
             try:
                 _compare(now, computed, sums, rules)

@@ -58,12 +58,13 @@ def _roll_up_all(
     done = {rolled.day: rolled.fingerprint for rolled in RollUp.objects.filter(day__in=span)}
     todo: list[tuple[date, dict[str, str]]] = []
     for day in sorted(span & with_requests):
-        inputs = rollup_inputs(world, day)
+        inputs = rollup_inputs(world.on(day), day)
         if done.get(day) != digest(inputs) or (force and day in days):
             todo.append((day, inputs))
     threads = 1 if workers > 1 else None
     jobs = (
-        (lambda day=day, inputs=inputs: compute_rollup(world, day, inputs, threads)) for day, inputs in todo
+        (lambda day=day, inputs=inputs: compute_rollup(world.on(day), day, inputs, threads))
+        for day, inputs in todo
     )
     rolled = []
     for number, computed in enumerate(side_by_side(jobs, workers), 1):
@@ -98,7 +99,7 @@ def _attribute_all(
     before = {run.day: run.inputs for run in Run.objects.filter(day__in=days).order_by("id")}
     known = {} if force else before
     threads = 1 if workers > 1 else None
-    jobs = ((lambda day=day: compute_day(world, day, known.get(day), threads)) for day in days)
+    jobs = ((lambda day=day: compute_day(world.on(day), day, known.get(day), threads)) for day in days)
     expected = completeness.Expectation(world.files)
     again = []
     for number, computed in enumerate(side_by_side(jobs, workers), 1):
@@ -118,7 +119,7 @@ def _attribute_all(
                     snapshot=snapshot,
                     fingerprint=computed.fingerprint,
                     inputs=computed.inputs,
-                    policy_version=world.policy_version,
+                    policy_version=world.on(computed.day).policy_version,
                     complete=not missing,
                     incomplete_reason=missing,
                     charged=computed.charged,

@@ -1,7 +1,6 @@
 """What a span of days is computed from: the files of one snapshot and the policy in force."""
 
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -18,25 +17,57 @@ from finops.core.warehouse import NewFile
 
 
 @dataclass(frozen=True)
+class PolicyInForce:
+    """A version of the policy, in force from a UTC day until a later one is."""
+
+    version: int  # 0: none was applied, the defaults hold
+    text: str
+    holds_from: date | None = None  # None: since ever
+
+    def holds_on(self, day: date) -> bool:
+        return self.holds_from is None or self.holds_from <= day
+
+    def holds_before(self, day: date | None) -> bool:
+        return day is not None and (self.holds_from is None or self.holds_from < day)
+
+
+@dataclass(frozen=True)
 class World:
-    """The files of one snapshot that a span of days is computed from, and the policy in force."""
+    """The files of one snapshot that a span of days is computed from, and the policy in force.
+
+    `policy` is the newest of the timetable `policies`; a day is computed in the world `on` it.
+    """
 
     snapshot: int
     policy: Policy
     policy_version: int
     currency: str
     files: Mapping[str, list[ManifestFile | NewFile]]
+    policies: tuple["PolicyInForce", ...] = ()
     _named: dict[str, pa.Table] = field(default_factory=dict, repr=False)
 
     @classmethod
     def at(cls, snapshot: int) -> "World":
         """Raises OwnersOverlap where two owners of one name hold at once."""
-        version, text = policy_text(snapshot)
+        policies = policies_in_force(snapshot)
+        version, text = policies[-1].version, policies[-1].text
         found: dict[str, list[ManifestFile | NewFile]] = {}
         for file in warehouse.in_force(snapshot):
             found.setdefault(file.dataset, []).append(file)
         owners.require_no_overlap(found.get("owners", []))
-        return cls(snapshot, parse(text), version, settings.FINOPS_CURRENCY, found)
+        return cls(snapshot, parse(text), version, settings.FINOPS_CURRENCY, found, policies)
+
+    def on(self, day: date) -> "World":
+        """The same world under the policy that holds on this day."""
+        held = [one for one in self.policies if one.holds_on(day)]
+        if not held or held[-1] == self.policies[-1]:
+            return self
+        return replace(self, policy=parse(held[-1].text), policy_version=held[-1].version)
+
+    def under(self, policy: Policy, holds_from: date | None = None) -> "World":
+        """The same world as it would be with another policy from that day on; None: on all days."""
+        kept = tuple(one for one in self.policies if one.holds_before(holds_from))
+        return replace(self, policy=policy, policies=(*kept, PolicyInForce(0, "", holds_from)))
 
     def of(
         self, dataset: str, first: date | None = None, end: date | None = None
@@ -86,9 +117,17 @@ class World:
         return sorted(file.sha256 for file in self.of(dataset, first, end))
 
 
+def policies_in_force(snapshot: int | None = None) -> tuple[PolicyInForce, ...]:
+    """The timetable of the policy, the newest version last; the defaults as version 0 where none was applied."""
+    found = [
+        PolicyInForce(row["version"], row["text"], row.get("holds_from"))
+        for file in warehouse.files("policy", snapshot)
+        for row in parquet.read_table(warehouse.folder() / file.path).to_pylist()
+    ]
+    return tuple(sorted(found, key=lambda one: one.holds_from or date.min)) or (PolicyInForce(0, ""),)
+
+
 def policy_text(snapshot: int | None = None) -> tuple[int, str]:
-    """The version and text of the policy in force; version 0 and an empty text where none was applied."""
-    with closing(warehouse.connect(threads=1)) as con:
-        warehouse.open_view(con, "policy", snapshot)
-        row = con.execute("select version, text from policy").fetchone()
-    return (int(row[0]), str(row[1])) if row else (0, "")
+    """The version and text of the newest policy; version 0 and an empty text where none was applied."""
+    newest = policies_in_force(snapshot)[-1]
+    return newest.version, newest.text

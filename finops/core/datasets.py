@@ -167,8 +167,8 @@ _ALL = (
         (),
         ("currency", "date"),
     ),
-    # One row: the text of the policy in force.
-    Dataset("policy", {"version": "BIGINT", "text": "VARCHAR"}, ()),
+    # The timetable of the policy: a version holds from its day until the next one does; NULL: since ever.
+    Dataset("policy", {"version": "BIGINT", "text": "VARCHAR", "holds_from": "DATE"}, (), ("holds_from",)),
     Dataset(
         "allocations",
         {

@@ -6,9 +6,10 @@ from datetime import date, timedelta
 
 import pytest
 
-from attribution import day, run, steps
-from attribution.models import Run
+from attribution import day, policies, run, steps
+from attribution.models import PolicyChange, Run
 from attribution.reconciliation import NotConserved
+from attribution.world import policies_in_force
 from finops.core import warehouse
 from tests import commands, worlds
 from tests.attribution.allocated import DAY, attributed, given, policy
@@ -153,3 +154,34 @@ def test_a_step_that_loses_or_makes_money_publishes_nothing(monkeypatch, step, w
         attributed(DAY)
     assert not in_force(day.WRITTEN)
     assert not Run.objects.exists()
+
+
+def test_a_policy_that_holds_from_a_day_leaves_earlier_days_as_they_are():
+    a_small_world()
+    policy("")
+    run.attribute(days("2026-01-04", 3))
+    before = in_force()
+    version, new = policies.apply(
+        '[idle]\npolicy = "platform"', holds_from=date(2026, 1, 5), by="ann", reason="idle is ours"
+    )
+    assert (version, new) == (2, True)
+    report = run.attribute(days("2026-01-04", 3))
+    assert report.reasons == dict.fromkeys(days("2026-01-05", 2), "policy")
+    first_day = {file: said for file, said in in_force().items() if file[1] == "2026-01-04"}
+    assert first_day == {file: said for file, said in before.items() if file[1] == "2026-01-04"}
+    assert [one.policy_version for one in Run.objects.order_by("day", "id")] == [1, 1, 2, 1, 2]
+    change = PolicyChange.objects.get(version=2)
+    assert (change.applied_by, change.reason, change.holds_from) == ("ann", "idle is ours", date(2026, 1, 5))
+
+
+def test_the_newest_of_two_policies_from_a_day_replaces_those_after_it():
+    policies.apply("")
+    policies.apply("[tokens]\noutput = 5", holds_from=date(2026, 2, 1))
+    policies.apply("[tokens]\noutput = 6", holds_from=date(2026, 1, 1))
+    assert [(one.version, one.holds_from) for one in policies_in_force()] == [
+        (1, None),
+        (3, date(2026, 1, 1)),
+    ]
+    assert policies.apply("[tokens]\noutput = 6", holds_from=date(2026, 3, 1)) == (3, False)
+    assert policies.apply("[tokens]\noutput = 6") == (4, True)
+    assert [(one.version, one.holds_from) for one in policies_in_force()] == [(4, None)]
