@@ -155,6 +155,20 @@ def find_charges(con: DuckDBPyConnection, world: World, day: date, params: steps
 
 def allocate(con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters) -> None:
     """Every step of the day after its charges are found: leaves the table `allocation`."""
+    cost_units(con, world, day, params)
+    split_units(con, world, day, params)
+    open_pools(con, world, params)
+    steps.run(con, "direct", params)
+    weigh_pools(con, world, params)
+    steps.run(con, "shared_split", params)
+    steps.share_out_running(con, "pool_split")
+    steps.run(con, "allocations", params)
+    world.view(con, "unit_weights", day - _DAY, day + _DAY)
+    steps.run(con, "unmatched", params)
+
+
+def cost_units(con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters) -> None:
+    """What each GPU and slice bears of each group: the table `group_slice_shared`."""
     world.view(con, "requests", day, day + _DAY)
     for name in ROLLED_UP:
         world.view(con, name, day, day + _DAY)
@@ -163,8 +177,12 @@ def allocate(con: DuckDBPyConnection, world: World, day: date, params: steps.Par
     steps.share_out(con, "group_gpu")
     steps.run(con, "unit_costs_by_slice", params)
     steps.share_out(con, "group_slice")
+
+
+def split_units(con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters) -> None:
+    """Usage and idle of each unit, shared by weight: the tables `…_split_shared`."""
     steps.run(con, "busy", params)
-    _find_requests(con, "window", "unit")
+    find_requests(con, "window", "unit")
     steps.run(con, "window_spans", params)
     steps.run(con, "measures", params, stage="window", time="hour")
     steps.run(con, "costs", params)
@@ -173,11 +191,18 @@ def allocate(con: DuckDBPyConnection, world: World, day: date, params: steps.Par
         steps.run(con, step, params)
     for table in ("usage_split", "idle_split", "stranded_split"):
         steps.share_out(con, table)
+
+
+def open_pools(con: DuckDBPyConnection, world: World, params: steps.Parameters) -> None:
+    """The keys that anything may be attributed to: the table `day_key`."""
     steps.run(con, "pools", params)
     for pool in world.policy.pools:
         _name_alone(con, pool, params)
     steps.run(con, "keys", params)
-    steps.run(con, "direct", params)
+
+
+def weigh_pools(con: DuckDBPyConnection, world: World, params: steps.Parameters) -> None:
+    """The cells that pools are spread over, by their drivers: the table `pool_cell`. Reads `direct_part`."""
     steps.run(con, "shared", params)
     for pool in world.policy.pools:
         if pool.driver not in _ALONE:
@@ -185,11 +210,6 @@ def allocate(con: DuckDBPyConnection, world: World, day: date, params: steps.Par
                 matches(f"day_key.{column}", values) for column, values in pool.scope.items()
             )
             steps.run(con, "pool_cells", {"pool": pool.name}, driver=pool.driver, scope=scope or "true")
-    steps.run(con, "shared_split", params)
-    steps.share_out_running(con, "pool_split")
-    steps.run(con, "allocations", params)
-    world.view(con, "unit_weights", day - _DAY, day + _DAY)
-    steps.run(con, "unmatched", params)
 
 
 def _look_back(con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters) -> None:
@@ -199,7 +219,7 @@ def _look_back(con: DuckDBPyConnection, world: World, day: date, params: steps.P
         if stage == "week" and con.execute("select 1 from week_unit limit 1").fetchall():
             for name in _LOOKED_BACK_AT:
                 world.view(con, name, day - LOOK_BACK, day)
-        _find_requests(con, stage, f"{stage}_unit")
+        find_requests(con, stage, f"{stage}_unit")
         steps.run(con, "fallback_spans", params, stage=stage)
         steps.run(con, "measures", params, stage=stage, time="day")
         if stage == "day":
@@ -226,7 +246,7 @@ _LOOKED_BACK_AT = ("request_keys", "unit_weights", "key_weights")
 _ALONE = ("even", "fixed")  # drivers that set one key column and look at no cell
 
 
-def _find_requests(con: DuckDBPyConnection, stage: str, units: str) -> None:
+def find_requests(con: DuckDBPyConnection, stage: str, units: str) -> None:
     """The roll-up rows under each of the units: the table `{stage}_request`."""
     steps.run(con, "unit_requests", stage=stage, units=units)
     present = {kind for (kind,) in con.execute(f"select distinct unit_kind from {units}").fetchall()}
