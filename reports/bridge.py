@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db.models import Q
 from duckdb import DuckDBPyConnection
 
-from finops.core import warehouse
+from finops.core import spans, warehouse
 from finops.core.access import Scope
 from finops.core.errors import UsageError
 from finops.core.periods import parse_month
@@ -278,7 +278,7 @@ def _open(period: str, snapshot: int) -> DuckDBPyConnection:
     bills = [one for one in warehouse.files("charges", snapshot) if one.partition.endswith(f"/{period}")]
     warehouse.view(con, "charges", bills)
     for dataset in ("charge_days", "allocation_days"):
-        warehouse.open_view(con, dataset, snapshot, touching=days_of(period))
+        spans.open_view(con, dataset, snapshot, touching=days_of(period))
     return con
 
 

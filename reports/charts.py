@@ -3,14 +3,14 @@
 Figures become floats here and nowhere else: a pixel has no cents, and each chart has its table.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from anomalies.queries import Detail
 from reports.filters import ADDITIVE, MEASURES, ExplorerQuery
-from reports.queries import Exploration, Figures, Overview
+from reports.queries import Exploration, Figures, Overview, Ranked
 
 COST_TYPES = ("usage", "idle", "shared", "unallocated")
 DAYS = {"type": "date", "tickformat": "%-d %b", "hoverformat": "%A, %-d %B %Y"}
@@ -132,11 +132,17 @@ def incident(detail: Detail, currency: str) -> dict[str, Any]:
     return {"data": data, "layout": layout}
 
 
+def charted(ranked: Ranked, measure: str) -> list[str]:
+    """The values that get a colour: the first, and no line without one point."""
+    named = [value for value, one in ranked if measure in ADDITIVE or MEASURES[measure][1](one) is not None]
+    return named[:MOST_SERIES]
+
+
 def exploration(
-    found: Exploration, query: ExplorerQuery, order: Sequence[str], currency: str
+    found: Exploration, query: ExplorerQuery, values: Sequence[str], currency: str
 ) -> dict[str, Any]:
     """The measure over time: bars where it can be stacked, else lines."""
-    periods = sorted({period for period, _ in found.series})
+    periods = sorted(found.periods)
     label, measure = MEASURES[query.measure]
     counted = query.measure in ("requests", "predictions")
     places = "," if counted else ",.2f" if query.measure in ADDITIVE else SMALL
@@ -146,51 +152,34 @@ def exploration(
     else:
         layout["xaxis"] |= DAYS if query.grain == "day" else HOURS
     if not query.by:
-        by_period = {period: figures for (period, _), figures in found.series.items()}
         kinds = COST_TYPES if query.measure == "cost" else (query.measure,)
         data = [
             (_bars if query.measure in ADDITIVE else _line)(
                 MEASURES[kind][0],
                 periods,
-                [_float(MEASURES[kind][1](by_period[period])) for period in periods],
+                [_float(MEASURES[kind][1](found.periods[period])) for period in periods],
                 f"--{kind}" if kind in COST_TYPES else "--series-1",
             )
             for kind in kinds
         ]
         return {"data": data, "layout": layout}
-    if query.measure not in ADDITIVE:  # a line without one point says nothing
-        order = [
-            value
-            for value in order
-            if any(measure(one) for (_, v), one in found.series.items() if v == value)
-        ]
-    shown, rest = list(order[:MOST_SERIES]), set(order[MOST_SERIES:])
+    nothing = Figures()
+    drawn = [[measure(found.series.get((period, value), nothing)) for period in periods] for value in values]
     draw = _bars if query.measure in ADDITIVE else _line
     data = [
         draw(
             value or f"(no {query.by.replace('_', ' ')})",
             periods,
-            [_float(measure(found.series.get((period, value), Figures()))) for period in periods],
+            list(map(_float, line)),
             f"--series-{number}",
         )
-        for number, value in enumerate(shown, 1)
+        for number, (value, line) in enumerate(zip(values, drawn, strict=True), 1)
     ]
+    rest = len(found.rows) - len(values)
     if rest and query.measure in ADDITIVE:
-        others = _sum_by_period(found.series, rest)
-        data.append(
-            _bars(
-                f"{len(rest)} others",
-                periods,
-                [_float(measure(others.get(period, Figures()))) for period in periods],
-                "--series-9",
-            )
-        )
+        others = [
+            (measure(found.periods[period]) or 0) - sum(one or 0 for one in shown)
+            for period, *shown in zip(periods, *drawn, strict=True)
+        ]
+        data.append(_bars(f"{rest} others", periods, list(map(_float, others)), "--series-9"))
     return {"data": data, "layout": layout}
-
-
-def _sum_by_period(series: Mapping[tuple[str, str], Figures], values: set[str]) -> dict[str, Figures]:
-    summed: dict[str, Figures] = {}
-    for (period, value), figures in series.items():
-        if value in values:
-            summed[period] = summed.get(period, Figures()) + figures
-    return summed

@@ -192,41 +192,38 @@ def letters(wanted: Sequence[Owner], start: date) -> Iterator[Letter]:
         for day in [*(before if comparable else []), *now]
         if day in attributed and not attributed[day].complete
     }
-    with closing(warehouse.connect()) as con:
-        why = reasons([owner.teams for owner in wanted], now, before if comparable else [], snapshot)
-        for owner, causes in zip(wanted, why, strict=True):
-            where = {"team": owner.teams}
-            selection = Selection(previous.start, span.end, "day", ("model",), where)
-            queries.load_allocations(con, selection, snapshot)
-            models, models_before = (
-                {
-                    model: figures
-                    for (model,), figures in queries.figures_by(
-                        con, ("model",), one.start.isoformat(), one.end.isoformat()
-                    ).items()
-                }
-                for one in (span, previous)
-            )
-            total = queries.total(models.values())
-            total_before = queries.total(models_before.values()) if comparable else None
-            if not any(one and (one.cost or one.requests) for one in (total, total_before)):
-                continue
-            incidents = incidents_between(span.start, span.end, Scope(frozenset(owner.teams)))
-            yield Letter(
-                owner,
-                start,
-                span,
-                total,
-                total_before,
-                _lines(models, models_before if comparable else {}),
-                _told(causes, total, total_before),
-                advice(incidents, models),
-                incidents,
-                left_out,
-                unsure,
-                f"{settings.FINOPS_SITE_URL}{reverse('explorer')}?"
-                f"{ExplorerQuery(span.start, span.end, where=where).query()}",
-            )
+    why = reasons([owner.teams for owner in wanted], now, before if comparable else [], snapshot)
+    for owner, causes in zip(wanted, why, strict=True):
+        where = {"team": owner.teams}
+        models, models_before = (
+            {
+                model: figures
+                for (model,), figures in queries.figures_by(
+                    Selection(one.start, one.end, "day", ("model",), where), ("model",), snapshot
+                ).items()
+            }
+            for one in (span, previous)
+        )
+        total = queries.total(models.values())
+        total_before = queries.total(models_before.values()) if comparable else None
+        if not any(one and (one.cost or one.requests) for one in (total, total_before)):
+            continue
+        incidents = incidents_between(span.start, span.end, Scope(frozenset(owner.teams)))
+        yield Letter(
+            owner,
+            start,
+            span,
+            total,
+            total_before,
+            _lines(models, models_before if comparable else {}),
+            _told(causes, total, total_before),
+            advice(incidents, models),
+            incidents,
+            left_out,
+            unsure,
+            f"{settings.FINOPS_SITE_URL}{reverse('explorer')}?"
+            f"{ExplorerQuery(span.start, span.end, where=where).query()}",
+        )
 
 
 def days_told(start: date, attributed: Mapping[date, Run]) -> Span | None:

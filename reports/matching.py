@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from finops.core import warehouse
+from finops.core import spans, warehouse
 from finops.core.access import Scope
+from finops.core.results import cached
 from reports.queries import sql
 
 # What each kind of the dataset `unmatched` means, in words.
@@ -73,9 +74,10 @@ def match_report(start: date, end: date, scope: Scope, snapshot: int | None = No
     """What did not meet on the UTC days [start, end), most cost first; only for who sees everything."""
     if scope.teams is not None:
         return []
-    con = warehouse.connect()
-    warehouse.open_view(con, "unmatched", snapshot, touching=(start, end))
-    rows = con.execute(sql("match_report"), {"start": start, "end": end}).fetchall()
+    read = spans.rows("unmatched", ["kind", "name", "cost", "rows", "remedy"], start, end, snapshot)
+    with warehouse.reading() as con:
+        query = sql("match_report").format(unmatched=read.text)
+        rows = con.execute(query, {"start": start, "end": end}).fetchall()
     return [
         Unmatched(kind, name, remedy, cost, count, days, first_day, last_day)
         for kind, name, remedy, cost, count, days, first_day, last_day in rows
@@ -84,12 +86,25 @@ def match_report(start: date, end: date, scope: Scope, snapshot: int | None = No
 
 def share_attributed(start: date, end: date, snapshot: int | None = None) -> ShareAttributed:
     """The share attributed of the charges of the UTC days [start, end)."""
-    con = warehouse.connect()
-    for dataset in ("allocation_days", "charge_days"):
-        warehouse.open_view(con, dataset, snapshot, touching=(start, end))
+    snapshot = warehouse.latest() if snapshot is None else snapshot
+    allocations = spans.rows("allocation_days", ["model", "team", "cost"], start, end, snapshot)
+    charges = spans.rows(
+        "charge_days",
+        ["disposition", "rule", "cost", "original_currency", "original_cost"],
+        start,
+        end,
+        snapshot,
+    )
     days = {"start": start, "end": end}
-    row = con.execute(sql("share_attributed"), days).fetchone()
-    assert row is not None  # an aggregate has one row
-    reached, adrift, by_default, by_rule = row
-    unconverted = dict(con.execute(sql("unconverted"), days).fetchall())
-    return ShareAttributed(reached, adrift, by_default, by_rule, unconverted)
+
+    def compute() -> list[tuple[Decimal, Decimal, Decimal, Decimal, Mapping[str, Decimal]]]:
+        with warehouse.reading() as con:
+            query = sql("share_attributed").format(allocation_days=allocations.text, charge_days=charges.text)
+            row = con.execute(query, days).fetchone()
+            assert row is not None  # an aggregate has one row
+            unconverted = con.execute(sql("unconverted").format(charge_days=charges.text), days).fetchall()
+        reached, adrift, by_default, by_rule = row
+        return [(reached, adrift, by_default, by_rule, dict(unconverted))]
+
+    hashes = (*allocations.hashes, *charges.hashes)
+    return ShareAttributed(*cached("share_attributed", hashes, (start, end), compute)[0])

@@ -1,8 +1,7 @@
 """The reads behind the pages and exports: one function each, on one snapshot, within a reader's scope."""
 
-from collections.abc import Collection, Iterable, Mapping
-from contextlib import closing
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -13,11 +12,12 @@ from urllib.parse import unquote
 from duckdb import DuckDBPyConnection
 
 from attribution.queries import runs
-from finops.core import warehouse
+from finops.core import spans, warehouse
 from finops.core.access import EVERYTHING, Scope
-from finops.core.datasets import KEYS
+from finops.core.datasets import COUNTS, KEYS
 from finops.core.errors import UsageError
 from finops.core.periods import next_month, parse_month, previous_month
+from finops.core.results import cached
 from ingest.queries import freshness
 
 Grain = Literal["hour", "day", "month"]
@@ -66,16 +66,39 @@ class Selection:
             raise UsageError(f"{self.start} to {self.end} holds no day: the end is not included")
 
 
-def load_allocations(con: DuckDBPyConnection, selection: Selection, snapshot: int | None = None) -> None:
-    """Make the temporary table `allocated`, which every view of allocations reads: page, CSV and export."""
-    snapshot = warehouse.latest() if snapshot is None else snapshot
-    by_hour = selection.grain == "hour"
-    datasets = {
-        "allocations": "allocations" if by_hour else "allocation_days",
-        "requests": "request_hours" if by_hour else "request_days",
-    }
-    for dataset in datasets.values():
-        warehouse.open_view(con, dataset, snapshot, touching=(selection.start, selection.end))
+@dataclass(frozen=True)
+class _Read:
+    """The parts of a query that are the selection's, with their parameters and the hashes of the files they read."""
+
+    period: str
+    costs: str
+    served: str
+    where: str
+    in_period: str
+    in_month: str
+    parameters: dict[str, object]
+    hashes: tuple[str, ...]
+
+
+def _read(selection: Selection, snapshot: int, *, by_period: bool = True) -> _Read:
+    """`by_period`: whether the selection's grain matters, or whole months may be read as one."""
+    named = {*selection.by, *selection.where, *({"team"} if selection.scope.teams is not None else ())}
+    columns = [key for key in KEYS if key in named]
+    bill = ["billing_period"] if selection.billing_period else []
+    of_costs, of_served = [*columns, "cost_type", "reason", *bill, "cost"], [*columns, *COUNTS]
+    span = (selection.start, selection.end)
+    if selection.grain == "hour" and by_period:
+        costs, served = (
+            spans.Rows(f"({warehouse.rows_of(dataset, files, ['day', 'hour', *names])})", tuple(files))
+            for dataset, names in (("allocations", of_costs), ("request_hours", of_served))
+            for files in [warehouse.files(dataset, snapshot, touching=span)]
+        )
+    else:
+        months = selection.grain == "month" or not by_period
+        costs, served = (
+            spans.rows(dataset, names, *span, snapshot, whole_months=months)
+            for dataset, names in (("allocation_days", of_costs), ("request_days", of_served))
+        )
     parameters: dict[str, object] = {"start": selection.start, "end": selection.end}
     where = ""
     for key, values in selection.where.items():
@@ -93,16 +116,31 @@ def load_allocations(con: DuckDBPyConnection, selection: Selection, snapshot: in
             "month_end": next_month(month),
         }
         in_period, in_month = "and billing_period = $billing_period", "and day >= $month and day < $month_end"
-    query = sql("allocations").format(
-        period=_PERIOD[selection.grain],
-        keys="".join(f"{key}, " for key in selection.by),
-        where=where,
-        billing_period=in_period,
-        month=in_month,
-        **datasets,
+    return _Read(
+        _PERIOD[selection.grain],
+        costs.text,
+        served.text,
+        where,
+        in_period,
+        in_month,
+        parameters,
+        (*costs.hashes, *served.hashes),
     )
-    con.execute("drop table if exists allocated")
-    con.execute(f"create temp table allocated as {query}", parameters)
+
+
+def load_allocations(con: DuckDBPyConnection, selection: Selection, snapshot: int | None = None) -> None:
+    """Make the temporary table `allocated`, which every export of allocations reads."""
+    read = _read(selection, warehouse.latest() if snapshot is None else snapshot)
+    query = sql("allocations").format(
+        period=read.period,
+        keys="".join(f"{key}, " for key in selection.by),
+        where=read.where,
+        billing_period=read.in_period,
+        month=read.in_month,
+        allocations=read.costs,
+        requests=read.served,
+    )
+    con.execute(f"create or replace temp table allocated as {query}", read.parameters)
 
 
 @dataclass(frozen=True)
@@ -121,7 +159,18 @@ class Figures:
     output_tokens: int = 0
 
     def __add__(self, other: "Figures") -> "Figures":
-        return Figures(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+        return Figures(
+            self.usage + other.usage,
+            self.idle + other.idle,
+            self.shared + other.shared,
+            self.unallocated + other.unallocated,
+            self.requests + other.requests,
+            self.failed_requests + other.failed_requests,
+            self.cached_requests + other.cached_requests,
+            self.predictions + other.predictions,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+        )
 
     @property
     def cost(self) -> Decimal:
@@ -177,13 +226,46 @@ def total(figures: Iterable[Figures]) -> Figures:
 
 
 def figures_by(
-    con: DuckDBPyConnection, columns: tuple[str, ...], first: str = "", end: str = "~"
-) -> dict[tuple[str, ...], Figures]:
-    """Figures of `allocated` by its columns, of the periods whose text is in [first, end)."""
-    query = sql("figures").format(columns="".join(f"{column}, " for column in columns))
-    rows = con.execute(query, {"first": first, "end": end}).fetchall()
-    width = len(columns)
-    return {tuple(row[:width]): Figures(*row[width:]) for row in rows}
+    selection: Selection,
+    columns: tuple[str, ...],
+    snapshot: int | None = None,
+    values: tuple[str, ...] | None = None,
+) -> Mapping[tuple[str, ...], Figures]:
+    """Figures of the selection by `period`, by keys that it names in `by`, or both; `values` keeps these of its key.
+
+    Others may be given the same object: it is not to be changed.
+    """
+    snapshot = warehouse.latest() if snapshot is None else snapshot
+    read = _read(selection, snapshot, by_period="period" in columns)
+    narrowed = "" if values is None else f" and list_contains($values, {selection.by[0]})"
+    query = sql("figures").format(
+        columns="".join(f"{column}, " for column in columns),
+        named="".join(
+            f"{read.period} as period, " if column == "period" else f"{column}, " for column in columns
+        ),
+        allocations=read.costs,
+        requests=read.served,
+        where=read.where + narrowed,
+        billing_period=read.in_period,
+        month=read.in_month,
+    )
+    parameters = {**read.parameters, **({} if values is None else {"values": list(values)})}
+
+    def compute() -> dict[tuple[str, ...], Figures]:
+        with warehouse.reading() as con:
+            rows = con.execute(query, parameters).fetchall()
+        width = len(columns)
+        return {tuple(row[:width]): Figures(*row[width:]) for row in rows}
+
+    told = (
+        columns,
+        read.period if "period" in columns else "",
+        read.where,
+        read.in_period,
+        values,
+        repr(sorted(read.parameters.items())),
+    )
+    return cached("figures", read.hashes, told, compute)
 
 
 @dataclass(frozen=True)
@@ -250,9 +332,8 @@ def overview(month: date | None, scope: Scope) -> Overview | None:
     span, before = _compared(first, last, incomplete)
     skipped = {day for day in incomplete if day in span} if len(incomplete) < span.length else set()
     skipped_before = {before.start + (day - span.start) for day in skipped}
-    with closing(warehouse.connect()) as con:
-        load_allocations(con, Selection(before.start, whole.end, "day", ("model",), scope=scope), snapshot)
-        found = figures_by(con, ("period", "model"))
+    selection = Selection(before.start, whole.end, "day", ("model",), scope=scope)
+    found = figures_by(selection, ("period", "model"), snapshot)
     now, then = _by_model(found, span, skipped), _by_model(found, before, skipped_before)
     models = [
         ModelFigures(model, now.get(model, Figures()), then.get(model, Figures()))
@@ -312,9 +393,15 @@ def cost_by_day(span: Span, where: Mapping[str, str], scope: Scope) -> dict[date
     if scope.teams is not None:
         parameters["visible"] = sorted(scope.teams)
         conditions += " and list_contains($visible::VARCHAR[], team)"
-    with closing(warehouse.connect()) as con:
-        warehouse.open_view(con, "allocation_days", touching=(span.start, span.end))
-        return dict(con.execute(sql("cost_by_day").format(where=conditions), parameters).fetchall())
+    columns = [*where, *(["team"] if scope.teams is not None else []), "cost"]
+    read = spans.rows("allocation_days", dict.fromkeys(columns), span.start, span.end)
+    query = sql("cost_by_day").format(allocations=read.text, where=conditions)
+
+    def compute() -> dict[date, Decimal]:
+        with warehouse.reading() as con:
+            return dict(con.execute(query, parameters).fetchall())
+
+    return dict(cached("cost_by_day", read.hashes, (conditions, repr(sorted(parameters.items()))), compute))
 
 
 def incomplete_days(span: Span) -> dict[date, str]:
@@ -341,9 +428,14 @@ def sources(span: Span, newest: date) -> list[SourceState]:
     """Every source that ever delivered, with its days of the span up to the newest attributed one."""
     snapshot = warehouse.latest()
     expected = Span(span.start, min(span.end, newest + timedelta(days=1)))
-    with closing(warehouse.connect()) as con:
-        warehouse.open_view(con, "charge_days", snapshot, touching=(expected.start, expected.end))
-        rows = con.execute(sql("source_days"), {"start": expected.start, "end": expected.end}).fetchall()
+    read = spans.rows("charge_days", ["source"], expected.start, expected.end, snapshot)
+    days = {"start": expected.start, "end": expected.end}
+
+    def compute() -> list[tuple[str, date]]:
+        with warehouse.reading() as con:
+            return con.execute(sql("source_days").format(charge_days=read.text), days).fetchall()
+
+    rows = cached("source_days", read.hashes, tuple(days.values()), compute)
     present: dict[tuple[str, str], set[date]] = {}
     for source, day in rows:
         present.setdefault(("billing", source), set()).add(day)
@@ -386,11 +478,15 @@ def billing_periods() -> list[str]:
     return sorted({file.partition.rsplit("/", 1)[-1] for file in warehouse.files("charges")}, reverse=True)
 
 
+Ranked = list[tuple[str, Figures]]
+
+
 @dataclass(frozen=True)
 class Exploration:
-    """What the explorer shows: a row for each value, and the same over time."""
+    """What the explorer shows: a row for each value, and over time their sum and the values that a chart can tell apart."""
 
-    rows: list[tuple[str, Figures]]
+    rows: Ranked
+    periods: dict[str, Figures]
     series: dict[tuple[str, str], Figures]  # (period, value)
 
     @property
@@ -398,11 +494,16 @@ class Exploration:
         return total(figures for _, figures in self.rows)
 
 
-def explore(selection: Selection) -> Exploration:
-    """Figures by the selection's one key, or by period where it has none."""
-    with closing(warehouse.connect()) as con:
-        load_allocations(con, selection)
-        by = selection.by[0] if selection.by else "period"
-        rows = [(value, figures) for (value,), figures in figures_by(con, (by,)).items()]
-        series = figures_by(con, ("period", by))
-    return Exploration(rows, {(period, value): figures for (period, value), figures in series.items()})
+def explore(
+    selection: Selection, charted: Callable[[Ranked], Sequence[str]] = lambda rows: ()
+) -> Exploration:
+    """Figures by the selection's one key, or by period where it has none; `charted` picks the values shown over time."""
+    snapshot = warehouse.latest()
+    periods = {period: one for (period,), one in figures_by(selection, ("period",), snapshot).items()}
+    if not selection.by:
+        return Exploration(list(periods.items()), periods, {})
+    by = selection.by[0]
+    rows = [(value, one) for (value,), one in figures_by(selection, (by,), snapshot).items()]
+    values = tuple(charted(rows))
+    series = figures_by(selection, ("period", by), snapshot, values) if values else {}
+    return Exploration(rows, periods, {(period, value): one for (period, value), one in series.items()})

@@ -16,13 +16,14 @@ from django.conf import settings
 from django.db.models import Max, Min
 from duckdb import DuckDBPyConnection
 
-from finops.core import warehouse
+from finops.core import spans, warehouse
 from finops.core.access import Scope
 from finops.core.datasets import KEYS
 from finops.core.errors import FinopsError
 from finops.core.models import ManifestFile
 from finops.core.money import largest_remainder, minor_unit
 from finops.core.periods import ChargePeriod, next_month, parse_month
+from finops.core.results import cached
 from reports.models import ClosedMonth, StatementLine
 from reports.queries import sql
 
@@ -296,7 +297,11 @@ def statement(period: str, slug: str, scope: Scope, version: int | None = None) 
 
 def open_month(period: str, snapshot: int) -> Month:
     """The month as it would be closed on this snapshot, corrections of closed months included."""
-    con = warehouse.connect()
+    with warehouse.reading() as con:
+        return _open_month(con, period, snapshot)
+
+
+def _open_month(con: DuckDBPyConnection, period: str, snapshot: int) -> Month:
     exact = _exact_lines(con, period, snapshot)
     unit = minor_unit(settings.FINOPS_CURRENCY)
     amounts = rounded({line.key: line.cost for line in exact}, unit)
@@ -410,12 +415,16 @@ def on_statements(allocations: str = "allocation_days") -> str:
 
 
 def _exact_lines(con: DuckDBPyConnection, period: str, snapshot: int) -> list[_ExactLine]:
-    warehouse.open_view(con, "allocation_days", snapshot, touching=days_of(period))
-    query = sql("statement_lines").format(on_statements=on_statements())
-    rows = con.execute(query, {"periods": [period]}).fetchall()
-    return [
-        _ExactLine(LineKey(*key), cost, first_day, last_day) for _, *key, cost, first_day, last_day in rows
-    ]
+    hashes = spans.open_view(con, "allocation_days", snapshot, touching=days_of(period))
+
+    def compute() -> list[_ExactLine]:
+        query = sql("statement_lines").format(on_statements=on_statements())
+        return [
+            _ExactLine(LineKey(*key), cost, first_day, last_day)
+            for _, *key, cost, first_day, last_day in con.execute(query, {"periods": [period]}).fetchall()
+        ]
+
+    return cached("statement lines", hashes, period, compute)
 
 
 # Corrections: what a closed month would say today, less what it said
@@ -644,11 +653,15 @@ def line_detail(
     line = next((one for one in whole.lines if (one.key, one.period, one.charge_class) == wanted), None)
     if line is None:
         raise NoSuchStatement(f"{period} has no such line")
-    con = warehouse.connect()
+    with warehouse.reading() as con:
+        return _line_detail(con, line, key, whole)
+
+
+def _line_detail(con: DuckDBPyConnection, line: Line, key: LineKey, whole: Month) -> LineDetail:
     of = line.period
     touching = days_of(of)
     for dataset in ("allocation_days", "charge_days"):
-        warehouse.open_view(con, dataset, whole.snapshot, touching=touching)
+        spans.open_view(con, dataset, whole.snapshot, touching=touching)
     selected = sql("line").format(on_statements=on_statements())
     parameters: dict[str, object] = {**vars(key), "periods": [of]}
     parts: dict[str, list[Part]] = defaultdict(list)

@@ -26,11 +26,14 @@ class ManifestFile(models.Model):
     last_day = models.DateField(null=True)
     since_snapshot = models.BigIntegerField()
     until_snapshot = models.BigIntegerField(null=True)
+    collected = models.BooleanField(default=False)  # garbage: the row stays, the file is gone
 
     class Meta:
         indexes = [
             models.Index(fields=["dataset", "partition", "until_snapshot"]),
             models.Index(fields=["dataset", "until_snapshot", "first_day"]),
+            models.Index(fields=["since_snapshot"]),
+            models.Index(fields=["until_snapshot"]),
         ]
 
     def __str__(self) -> str:

@@ -7,9 +7,12 @@ own DuckDB: they see all of a commit or none of it, and an older number reads an
 
 import hashlib
 import os
+import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -18,17 +21,24 @@ from urllib.parse import quote
 import duckdb
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Q, QuerySet
 
+from finops.core import manifest
 from finops.core.datasets import DATASETS
 from finops.core.errors import FinopsError
+from finops.core.layers import LAYERS
 from finops.core.models import ManifestFile, Snapshot
 
 _LOCK = 0x66696E6F7073  # one number for all writers, on PostgreSQL
+_SHAPES = {**DATASETS, **{layer.name: layer.shape for layer in LAYERS}}
 
 
 class Overtaken(FinopsError):
     """A partition changed since the snapshot that the new files were computed from."""
+
+
+class Collected(FinopsError):
+    """An earlier state was asked for whose files are no longer kept."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +64,8 @@ class Partition:
 
 def partition(dataset: str, *values: str | date) -> str:
     """The name of a partition from the values of its columns; `all` where it has none."""
-    if len(values) != len(DATASETS[dataset].partition):
-        raise ValueError(f"{dataset} is partitioned by {DATASETS[dataset].partition}, not {values}")
+    if len(values) != len(_SHAPES[dataset].partition):
+        raise ValueError(f"{dataset} is partitioned by {_SHAPES[dataset].partition}, not {values}")
     return "/".join(quote(str(value), safe=" :@+=,") for value in values) or "all"
 
 
@@ -65,17 +75,14 @@ def folder() -> Path:
 
 def latest() -> int:
     """The newest snapshot's number; 0 where nothing was ever committed."""
-    return Snapshot.objects.aggregate(newest=Max("id"))["newest"] or 0
+    return manifest.latest(folder())
 
 
 def in_force(snapshot: int | None = None) -> QuerySet[ManifestFile]:
     """The files that a reader of this snapshot (by default the newest) sees."""
-    files = ManifestFile.objects.order_by("partition", "id")
     if snapshot is None:
-        return files.filter(until_snapshot=None)
-    return files.filter(since_snapshot__lte=snapshot).filter(
-        Q(until_snapshot=None) | Q(until_snapshot__gt=snapshot)
-    )
+        return ManifestFile.objects.order_by("partition", "id").filter(until_snapshot=None)
+    return manifest.in_force(snapshot)
 
 
 def files(
@@ -86,13 +93,42 @@ def files(
     touching: tuple[date, date] | None = None,
 ) -> list[ManifestFile]:
     """A dataset's files at a snapshot; `touching` keeps those with rows in [first, end)."""
-    found = in_force(snapshot).filter(dataset=dataset)
+    found = manifest.files(folder(), dataset, latest() if snapshot is None else snapshot)
     if partitions is not None:
-        found = found.filter(partition__in=list(partitions))
+        wanted = set(partitions)
+        found = [file for file in found if file.partition in wanted]
     if touching is not None:
         first, end = touching
-        found = found.filter(Q(first_day=None) | Q(first_day__lt=end, last_day__gte=first))
+        found = [
+            file
+            for file in found
+            if file.first_day is None
+            or file.last_day is None
+            or (file.first_day < end and file.last_day >= first)
+        ]
     return list(found)
+
+
+# The moment (of time.monotonic) by which what a page asks for must be there.
+_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Stop the queries of connections opened in the block once the time is over: duckdb.InterruptException."""
+    token = _deadline.set(time.monotonic() + seconds if seconds else None)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def _limited(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    deadline = _deadline.get()
+    if deadline is not None:
+        left = max(1, int((deadline - time.monotonic()) * 1000))
+        con.execute(f"set max_execution_time = {left}")
+    return con
 
 
 def connect(memory: str = "700MB", threads: int | None = None) -> duckdb.DuckDBPyConnection:
@@ -107,7 +143,31 @@ def connect(memory: str = "700MB", threads: int | None = None) -> duckdb.DuckDBP
     }
     if threads:
         config["threads"] = threads
-    return duckdb.connect(":memory:", config=config)
+    return _limited(duckdb.connect(":memory:", config=config))
+
+
+_warm: dict[tuple[int, Path], duckdb.DuckDBPyConnection] = {}
+_warm_lock = threading.Lock()
+
+
+@contextmanager
+def reading() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to the DuckDB that all readers of this process share, which knows the files it has seen before.
+
+    For small reads: what is made in it must be TEMP, which no other connection sees.
+    """
+    place = (os.getpid(), folder())  # a process that was forked starts its own
+    with _warm_lock:
+        if place not in _warm:
+            for other in [one for one in _warm if one[0] == place[0]]:
+                del _warm[other]  # a parent's must stay: its threads are not in this process
+            _warm[place] = connect()
+            _warm[place].execute("set parquet_metadata_cache = true; set max_execution_time = 0")
+        con = _warm[place].cursor()
+    try:
+        yield _limited(con)
+    finally:
+        con.close()
 
 
 def view(
@@ -117,22 +177,30 @@ def view(
     name: str | None = None,
 ) -> None:
     """Make the files readable under `name`, by default the dataset's: an empty table of its shape where none are."""
-    shape = DATASETS[dataset]
-    name = name or dataset
-    con.execute(f'drop view if exists "{name}"')
-    if found:
-        paths = ", ".join(f"'{folder() / file.path}'" for file in found)
-        columns = ", ".join(
-            f"{column}::HUGEINT as {column}" if kind == "HUGEINT" else column
-            for column, kind in shape.columns.items()
-        )
-        con.execute(
-            f'create view "{name}" as select {columns} '
-            f"from read_parquet([{paths}], hive_partitioning = false, union_by_name = true)"
-        )
-    else:
-        columns = ", ".join(f"null::{kind} as {column}" for column, kind in shape.columns.items())
-        con.execute(f'create view "{name}" as select {columns} where false')
+    con.execute(f'create or replace temp view "{name or dataset}" as {rows_of(dataset, found)}')
+
+
+def rows_of(
+    dataset: str, found: Sequence[ManifestFile | NewFile], columns: Iterable[str] | None = None
+) -> str:
+    """The query that reads the files' rows, all columns or some; no row where there are no files.
+
+    Raises Collected where one of the files is no longer kept.
+    """
+    kinds = _SHAPES[dataset].columns
+    names = list(kinds) if columns is None else list(columns)
+    if not found:
+        return f"select {', '.join(f'null::{kinds[name]} as {name}' for name in names)} where false"
+    for file in found:
+        if isinstance(file, ManifestFile) and file.collected:
+            raise Collected(
+                f"{dataset} {file.partition} as it was before snapshot {file.until_snapshot} is no longer kept: "
+                "only what a closed month reads, and what was in force in the last days"
+            )
+    paths = ", ".join(f"'{folder() / file.path}'" for file in found)
+    read = ", ".join(f"{name}::HUGEINT as {name}" if kinds[name] == "HUGEINT" else name for name in names)
+    # Days were written by several versions of the program: a column may be missing in old ones.
+    return f"select {read} from read_parquet([{paths}], hive_partitioning = false, union_by_name = true)"
 
 
 def open_view(
@@ -155,14 +223,16 @@ def write(
     parameters: Mapping[str, object] | None = None,
     days: tuple[date, date] | None = None,
     order: Sequence[str] | None = None,
+    row_group: int | None = None,
 ) -> NewFile:
     """Write a query's rows, cast and ordered as the dataset wants them, to a new file.
 
     Durable on return (fsync, rename) and not yet in force. `days`: first and last UTC day that
     the rows touch. `order`: columns of the query that give the dataset's order more cheaply.
+    `row_group`: about how many rows a reader can skip at once.
     Raises duckdb.Error where the query lacks a column or a cast fails.
     """
-    shape = DATASETS[dataset]
+    shape = _SHAPES[dataset]
     # Parquet has no 128-bit integer: a HUGEINT would silently become a double, a decimal does not.
     columns = ", ".join(
         f"cast({column} as {'DECIMAL(38,0)' if kind == 'HUGEINT' else kind}) as {column}"
@@ -173,8 +243,9 @@ def write(
     target = folder() / dataset / f"{uuid.uuid4().hex}.parquet"
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(".parquet.part")
+    groups = f", row_group_size {row_group}" if row_group else ""
     rows = con.execute(
-        f"copy (select {columns} from {ordered}) to '{part}' (format parquet, compression zstd)",
+        f"copy (select {columns} from {ordered}) to '{part}' (format parquet, compression zstd{groups})",
         parameters or {},
     ).fetchall()[0][0]
     digest = _publish(part, target)

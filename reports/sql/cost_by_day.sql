@@ -2,7 +2,7 @@
 -- Rule:  the allocations that have all the values asked for.
 -- Holds: the costs sum to those of these allocations.
 select day, sum(cost)::DECIMAL(38, 12) as cost
-from allocation_days
+from {allocations}
 where day >= $start and day < $end {where}
 group by all
 order by all

@@ -8,7 +8,7 @@ select kind, name,
     count(distinct day) as days,
     min(day) as first_day,
     max(day) as last_day
-from unmatched
+from {unmatched}
 where day >= $start and day < $end
 group by all
 order by abs(sum(cost)) desc, sum(rows) desc, kind, name

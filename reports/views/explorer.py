@@ -12,7 +12,7 @@ from finops.core.datasets import KEYS
 from finops.core.money import plain
 from reports import charts, queries
 from reports.filters import MEASURES, ExplorerQuery, explorer_query
-from reports.queries import GRAINS, Exploration, Figures
+from reports.queries import GRAINS, Exploration, Figures, Ranked
 from reports.views.access import page
 
 MOST_ROWS = 200
@@ -38,7 +38,10 @@ def explorer(request: HttpRequest) -> HttpResponse:
     if newest is None:
         return render(request, "reports/explorer.html", {"currency": settings.FINOPS_CURRENCY})
     query = explorer_query(request.GET, newest)
-    found = queries.explore(query.selection(scope_of(request.user)))
+    found = queries.explore(
+        query.selection(scope_of(request.user)),
+        lambda rows: charts.charted(ranked(rows, query), query.measure),
+    )
     rows, others = shown(found, query)
     context = {
         "query": query,
@@ -54,8 +57,10 @@ def explorer(request: HttpRequest) -> HttpResponse:
             for value in values
         ],
         "everything": query.with_all_rows().query(),
-        "chart": charts.exploration(found, query, [value for value, _ in rows], settings.FINOPS_CURRENCY),
-        "over_time": _over_time(found, query),
+        "chart": charts.exploration(
+            found, query, charts.charted(ranked(found.rows, query), query.measure), settings.FINOPS_CURRENCY
+        ),
+        "over_time": sorted(found.periods.items()),
         "explained": query.explained(),
         "measure_label": MEASURES[query.measure][0],
         "keys": KEYS,
@@ -86,15 +91,17 @@ def explorer_csv(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def shown(
-    found: Exploration, query: ExplorerQuery
-) -> tuple[list[tuple[str, Figures]], tuple[str, Figures] | None]:
-    """The rows of page and CSV alike, sorted, and what stands for those beyond the first hundreds."""
+def ranked(rows: Ranked, query: ExplorerQuery) -> Ranked:
+    """Rows in the order asked for: the dearest first, periods one after the other."""
     if not query.by and not query.sort:
-        rows = sorted(found.rows)
-    else:
-        measure = MEASURES[query.sort or "cost"][1]
-        rows = sorted(found.rows, key=lambda row: (measure(row[1]) is None, -(measure(row[1]) or 0), row[0]))
+        return sorted(rows)
+    measure = MEASURES[query.sort or "cost"][1]
+    return sorted(rows, key=lambda row: (measure(row[1]) is None, -(measure(row[1]) or 0), row[0]))
+
+
+def shown(found: Exploration, query: ExplorerQuery) -> tuple[Ranked, tuple[str, Figures] | None]:
+    """The rows of page and CSV alike, sorted, and what stands for those beyond the first hundreds."""
+    rows = ranked(found.rows, query)
     if query.all_rows or len(rows) <= MOST_ROWS:
         return rows, None
     rest = rows[MOST_ROWS:]
@@ -115,11 +122,3 @@ def _exact(figures: Figures, name: str) -> str:
     if value is None:
         return ""
     return str(value) if isinstance(value, int) else plain(value)
-
-
-def _over_time(found: Exploration, query: ExplorerQuery) -> list[tuple[str, Figures]]:
-    """The chart's totals by period, for who reads the table instead."""
-    periods: dict[str, Figures] = {}
-    for (period, _), figures in found.series.items():
-        periods[period] = periods.get(period, Figures()) + figures
-    return sorted(periods.items())

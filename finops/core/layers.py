@@ -1,0 +1,119 @@
+"""Layers: each month of a dataset of days once more, in one file and with fewer columns, for pages that read long spans.
+
+The days stay what is true, and what an as-of read, a closed month and a correction go by. A layer is made from
+them (`finops.core.spans`) and may be missing, older than some of its days, or thrown away at any time.
+"""
+
+from dataclasses import dataclass
+
+from finops.core.datasets import COUNTS, DATASETS, KEYS, Dataset
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Months of a dataset, one file each. A layer whose columns change needs another name."""
+
+    name: str
+    of: str  # the dataset of days
+    without: tuple[str, ...] = ()  # columns summed away
+    sums: tuple[str, ...] = ()  # the columns summed; none: the rows themselves
+    by_month: bool = False  # `day` is the first of the month
+    order: tuple[str, ...] = ()
+    row_group: int | None = None  # rows; a small one lets a reader of few values skip the others
+
+    @property
+    def columns(self) -> dict[str, str]:
+        return {name: kind for name, kind in DATASETS[self.of].columns.items() if name not in self.without}
+
+    @property
+    def shape(self) -> Dataset:
+        return Dataset(self.name, self.columns, ("month",), self.order or ("day", *DATASETS[self.of].order))
+
+    @property
+    def query(self) -> str:
+        """Its rows of a month, from the dataset's days."""
+        if not self.sums:
+            return f"select {', '.join(self.columns)} from {self.of}"
+        day = "date_trunc('month', day)::date" if self.by_month else "day"
+        kept = ", ".join(name for name in self.columns if name not in ("day", *self.sums))
+        summed = ", ".join(f"sum({name})::{self.columns[name]} as {name}" for name in self.sums)
+        return f"select {day} as day, {kept}, {summed} from {self.of} group by all"
+
+
+# Tenants are many: most views do not name them, and read a tenth of the rows.
+_OTHER_KEYS = tuple(key for key in KEYS if key != "tenant")
+_BY_TENANT = ("tenant", "day", *_OTHER_KEYS)
+_OF_NO_VIEW = ("measure", "pool", "source", "billing_account", "service_category")
+_FEW = 8192
+
+# Of each dataset the smallest first: the first that has the columns asked for is read.
+LAYERS = (
+    Layer(
+        "allocation_months_without_tenant",
+        "allocation_days",
+        (*_OF_NO_VIEW, "tenant"),
+        ("cost",),
+        by_month=True,
+        order=("day", *_OTHER_KEYS, "cost_type", "reason", "billing_period"),
+    ),
+    Layer(
+        "allocation_months",
+        "allocation_days",
+        _OF_NO_VIEW,
+        ("cost",),
+        by_month=True,
+        order=(*_BY_TENANT, "cost_type", "reason", "billing_period"),
+        row_group=_FEW,
+    ),
+    Layer(
+        "allocation_days_without_tenant",
+        "allocation_days",
+        (*_OF_NO_VIEW, "tenant"),
+        ("cost",),
+        order=("day", *_OTHER_KEYS, "cost_type", "reason", "billing_period"),
+        row_group=_FEW,
+    ),
+    Layer(
+        "allocation_days_by_tenant",
+        "allocation_days",
+        _OF_NO_VIEW,
+        ("cost",),
+        order=(*_BY_TENANT, "cost_type", "reason", "billing_period"),
+        row_group=_FEW,
+    ),
+    Layer("allocation_days_of_month", "allocation_days"),
+    Layer(
+        "request_months_without_tenant",
+        "request_days",
+        ("tenant",),
+        tuple(COUNTS),
+        by_month=True,
+        order=("day", *_OTHER_KEYS),
+    ),
+    Layer(
+        "request_months",
+        "request_days",
+        (),
+        tuple(COUNTS),
+        by_month=True,
+        order=_BY_TENANT,
+        row_group=_FEW,
+    ),
+    Layer(
+        "request_days_without_tenant",
+        "request_days",
+        ("tenant",),
+        tuple(COUNTS),
+        order=("day", *_OTHER_KEYS),
+        row_group=_FEW,
+    ),
+    Layer("request_days_of_month", "request_days", order=_BY_TENANT, row_group=_FEW),
+    Layer("charge_days_of_month", "charge_days"),
+    Layer("unit_windows_of_month", "unit_windows"),
+    Layer("unmatched_of_month", "unmatched"),
+)
+LAYERED = tuple(dict.fromkeys(layer.of for layer in LAYERS))
+
+
+def layers_of(dataset: str) -> tuple[Layer, ...]:
+    return tuple(layer for layer in LAYERS if layer.of == dataset)

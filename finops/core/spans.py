@@ -1,0 +1,207 @@
+"""Reading many days fast: from the layers where they hold what the days say now, from the days where not.
+
+A day that is attributed again shows at once: it is read by itself, and left out of its month's layer, until
+the month is compacted anew.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import date
+
+from duckdb import DuckDBPyConnection
+
+from finops.core import warehouse
+from finops.core.layers import LAYERED, Layer, layers_of
+from finops.core.models import ManifestFile
+from finops.core.periods import next_month
+
+LOOSE = 7  # days of a month that may be newer than its layers before it is compacted again
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What stands after FROM, in parentheses, and the files that it reads."""
+
+    text: str
+    files: tuple[ManifestFile, ...]
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """What tells one content from another; the layers of equal days may differ and read the same."""
+        return tuple(file.sha256 for file in self.files)
+
+
+def rows(
+    dataset: str,
+    columns: Collection[str],
+    first: date,
+    end: date,
+    snapshot: int | None = None,
+    *,
+    whole_months: bool = False,
+) -> Rows:
+    """A dataset's rows of the UTC days in [first, end), summed up over other columns than `columns` where that is
+    quicker; rows of days outside may be among them.
+
+    `whole_months`: a month that lies within the span may be one day, its first.
+    """
+    snapshot = warehouse.latest() if snapshot is None else snapshot
+    names = ["day", *(name for name in columns if name != "day")]
+    layers = {layer: _by_month(warehouse.files(layer.name, snapshot)) for layer in layers_of(dataset)}
+    parts = _Parts()
+    for month, days in _by_month(warehouse.files(dataset, snapshot)).items():
+        wanted = [file for file in days if first <= _day(file) < end]
+        if not wanted:
+            continue
+        whole = whole_months and len(wanted) == len(days)
+        for layer, copies in layers.items():
+            if (
+                month not in copies
+                or not set(names) <= layer.columns.keys()
+                or (layer.by_month and not whole)
+            ):
+                continue
+            copy = copies[month][0]
+            loose = [file for file in days if file.since_snapshot > copy.since_snapshot]
+            held = _held(layers, month, copy)
+            if not loose and held == sum(file.rows for file in days):
+                parts.whole[layer].append(copy)
+                break
+            if layer.by_month or len(wanted) - len(loose) < 2:
+                continue
+            parts.some[layer].append((copy, [_day(file) for file in days if file not in loose]))
+            parts.days += [file for file in wanted if file in loose]
+            break
+        else:
+            parts.days += wanted
+    return parts.rows(dataset, names)
+
+
+@dataclass
+class _Parts:
+    """Which files are read, and how."""
+
+    whole: dict[Layer, list[ManifestFile]] = field(default_factory=lambda: defaultdict(list))
+    some: dict[Layer, list[tuple[ManifestFile, list[date]]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    days: list[ManifestFile] = field(default_factory=list)
+
+    def rows(self, dataset: str, names: Sequence[str]) -> Rows:
+        texts, files = [], []
+        for layer, copies in self.whole.items():
+            texts.append(warehouse.rows_of(layer.name, copies, names))
+            files += copies
+        for layer, held in self.some.items():
+            for copy, days in held:
+                listed = ", ".join(f"date '{day}'" for day in days)
+                texts.append(f"{warehouse.rows_of(layer.name, [copy], names)} where day in ({listed})")
+                files.append(copy)
+        if self.days or not texts:
+            texts.append(warehouse.rows_of(dataset, self.days, names))
+            files += self.days
+        return Rows(f"({' union all '.join(texts)})", tuple(files))
+
+
+def _held(layers: dict[Layer, dict[date, list[ManifestFile]]], month: date, copy: ManifestFile) -> int | None:
+    """How many rows of days a month's layers were made of: the one that sums nothing up says it."""
+    for layer, copies in layers.items():
+        if not layer.sums and month in copies and copies[month][0].since_snapshot == copy.since_snapshot:
+            return copies[month][0].rows
+    return None
+
+
+def open_view(
+    con: DuckDBPyConnection,
+    dataset: str,
+    snapshot: int | None = None,
+    *,
+    touching: tuple[date, date] | None = None,
+) -> tuple[str, ...]:
+    """As `warehouse.open_view`, of a dataset that has layers; the hashes of the files that it reads."""
+    shape = layers_of(dataset)[-1].columns
+    found = rows(dataset, list(shape), *(touching or (date.min, date.max)), snapshot)
+    con.execute(f'create or replace temp view "{dataset}" as from {found.text}')
+    return found.hashes
+
+
+def _by_month(files: Iterable[ManifestFile]) -> dict[date, list[ManifestFile]]:
+    found: dict[date, list[ManifestFile]] = {}
+    for file in files:
+        found.setdefault(_day(file).replace(day=1), []).append(file)
+    return found
+
+
+def _day(file: ManifestFile) -> date:
+    """Of a day's file the day; of a layer's a day of its month."""
+    if file.first_day is None:
+        raise ValueError(f"{file.path} names no day")
+    return file.first_day
+
+
+# Compaction
+
+
+def compact(loose: int = 1, progress: Callable[[date, int, int], None] | None = None) -> list[str]:
+    """Make the layers of months of which at least so many days are newer than their layers; which these are.
+
+    Each month is a commit of its own. One that is attributed meanwhile is left for the next time.
+    """
+    snapshot = warehouse.latest()
+    months = {month for dataset in LAYERED for month in _by_month(warehouse.files(dataset, snapshot))}
+    outdated = {
+        month: found for month in sorted(months) if (found := list(_outdated(month, snapshot, loose)))
+    }
+    done = []
+    for number, (month, found) in enumerate(outdated.items(), 1):
+        files: list[warehouse.NewFile] = []
+        with closing(warehouse.connect(threads=1)) as con:
+            for dataset, days in found:
+                warehouse.view(con, dataset, days)
+                files += [_written(con, layer, month, days) for layer in layers_of(dataset)]
+        try:
+            warehouse.commit(
+                files,
+                computed_from=snapshot,
+                unchanged=[
+                    warehouse.Partition(dataset, file.partition) for dataset, days in found for file in days
+                ],
+                note=f"compaction of {month:%Y-%m}",
+            )
+        except warehouse.Overtaken:
+            continue
+        done.append(f"{month:%Y-%m}")
+        if progress:
+            progress(month, number, len(outdated))
+    return done
+
+
+def _outdated(month: date, snapshot: int, loose: int) -> Iterator[tuple[str, list[ManifestFile]]]:
+    """The datasets whose layers of a month must be made, with their days; a single day needs none."""
+    for dataset in LAYERED:
+        days = warehouse.files(dataset, snapshot, touching=(month, next_month(month)))
+        if len(days) < 2:
+            continue
+        newest = [
+            file.since_snapshot
+            for layer in layers_of(dataset)
+            for file in warehouse.files(layer.name, snapshot, partitions=[_name(layer, month)])
+        ]
+        whole = len(newest) == len(layers_of(dataset))
+        if not whole or sum(file.since_snapshot > min(newest) for file in days) >= loose:
+            yield dataset, days
+
+
+def _written(
+    con: DuckDBPyConnection, layer: Layer, month: date, days: Sequence[ManifestFile]
+) -> warehouse.NewFile:
+    span = (min(_day(file) for file in days), max(_day(file) for file in days))
+    return warehouse.write(
+        con, layer.name, _name(layer, month), layer.query, days=span, row_group=layer.row_group
+    )
+
+
+def _name(layer: Layer, month: date) -> str:
+    return warehouse.partition(layer.name, f"{month:%Y-%m}")
