@@ -102,7 +102,9 @@ def _script(con: DuckDBPyConnection, name: str, parameters: Mapping[str, object]
     """Run a file of statements, each with those of the parameters that it names."""
     for statement in _text(name).split(";\n"):
         if statement.strip():
-            con.execute(statement, {one: value for one, value in parameters.items() if f"${one}" in statement})
+            con.execute(
+                statement, {one: value for one, value in parameters.items() if f"${one}" in statement}
+            )
 
 
 def _months(start: date, end: date) -> Iterator[tuple[date, date]]:
