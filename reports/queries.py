@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from typing import Literal, get_args
 from urllib.parse import unquote
@@ -489,7 +489,7 @@ class Exploration:
     periods: dict[str, Figures]
     series: dict[tuple[str, str], Figures]  # (period, value)
 
-    @property
+    @cached_property
     def total(self) -> Figures:
         return total(figures for _, figures in self.rows)
 
