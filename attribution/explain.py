@@ -3,7 +3,8 @@
 Nothing is stored for this. The same inputs give the same digits, so the replay is the evidence.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -11,26 +12,14 @@ from decimal import Decimal
 
 from duckdb import DuckDBPyConnection
 
-from attribution import queries, rollup, steps
-from attribution.day import allocate, find_charges
-from attribution.models import Run
-from attribution.world import World
+from attribution import queries, steps
+from attribution.models import PolicyChange, Run
+from attribution.queries import FILTERS as FILTERS
+from attribution.queries import Cells
+from attribution.replay import Replayed, replay
 from finops.core import warehouse
 from finops.core.access import EVERYTHING, Scope
-from finops.core.datasets import KEYS
-from finops.core.errors import UsageError
-
-FILTERS = (
-    *KEYS,
-    "cost_type",
-    "reason",
-    "pool",
-    "source",
-    "billing_account",
-    "billing_period",
-    "service_category",
-)
-_POOL = "case when bill.disposition = 'pool' then bill.target else '' end"
+from finops.core.models import ManifestFile, Snapshot
 
 
 @dataclass(frozen=True)
@@ -93,68 +82,74 @@ class ExplainedShare:
 
 
 @dataclass(frozen=True)
+class OwnerThen:
+    """A row of the owners table that held on the day and names a model or feature of the chosen cells."""
+
+    kind: str
+    name: str
+    team: str
+    valid_from: datetime | None
+    valid_to: datetime | None
+
+
+@dataclass(frozen=True)
+class StateThen:
+    """What the day was computed from, and when."""
+
+    run: Run
+    snapshot: Snapshot | None  # that it read
+    policy: PolicyChange | None  # its application; None: before there was a history
+    idle_policy: str
+    owners_since: Snapshot | None  # when the owners table of that time came into force
+    owners: tuple[OwnerThen, ...]
+
+
+@dataclass(frozen=True)
 class ExplainedDay:
     """One day's shares, the largest first; `rest` is the cost of those beyond the limit."""
 
     day: date
-    run: Run
-    idle_policy: str
+    state: StateThen
     total: Decimal
     shares: tuple[ExplainedShare, ...]
     rest: Decimal
     rest_count: int
 
+    @property
+    def run(self) -> Run:
+        return self.state.run
+
 
 def explain(
-    first: date, end: date, where: Mapping[str, str] | None = None, scope: Scope = EVERYTHING, limit: int = 50
+    first: date,
+    end: date,
+    where: Mapping[str, str] | None = None,
+    scope: Scope = EVERYTHING,
+    limit: int = 50,
+    snapshot: int | None = None,
 ) -> Iterator[ExplainedDay]:
     """Explain the allocations of the days in [first, end) that match `where`, each day at its run's snapshot.
 
-    A day without run is left out. Raises UsageError where a filter is not one of FILTERS.
+    `snapshot`: as they were published then, such as when a month was closed. A day without run is left out.
+    Raises UsageError where a filter is not one of FILTERS.
     """
-    condition, values = _condition(where or {}, scope)
-    for day, run in queries.runs(first, end).items():
-        world = World.at(run.computed_from)
+    cells = Cells(where or {}, scope)
+    for day, run in queries.runs(first, end, snapshot).items():
         with closing(warehouse.connect()) as con:
-            params = rollup.day_params(day, world.currency, world.policy)
-            find_charges(con, world, day, params)
-            allocate(con, world, day, params)
-            steps.run(con, "traces", params)
-            yield _day(con, day, run, world.policy.idle, condition, values, limit)
-
-
-def _condition(where: Mapping[str, str], scope: Scope) -> tuple[str, dict[str, object]]:
-    tests: list[str] = ["true"]
-    values: dict[str, object] = {}
-    for number, (name, value) in enumerate(where.items()):
-        if name not in FILTERS:
-            raise UsageError(f"unknown filter {name!r}; expected one of {', '.join(FILTERS)}")
-        table = "trace" if name in KEYS or name in ("cost_type", "reason") else "bill"
-        column = _POOL if name == "pool" else f"{table}.{name}"
-        tests.append(f"{column} = $where_{number}")
-        values[f"where_{number}"] = value
-    if scope.teams is not None:
-        tests.append("list_contains($teams, trace.team)")
-        values["teams"] = sorted(scope.teams)
-    return " and ".join(tests), values
+            replayed = replay(con, day, run, cells)
+            yield _day(con, day, run, replayed, cells, limit)
 
 
 def _day(
-    con: DuckDBPyConnection,
-    day: date,
-    run: Run,
-    idle_policy: str,
-    condition: str,
-    values: Mapping[str, object],
-    limit: int,
+    con: DuckDBPyConnection, day: date, run: Run, replayed: Replayed, cells: Cells, limit: int
 ) -> ExplainedDay:
-    rows = con.execute(steps.text("explained", where=condition), values).fetchall()
-    shares = tuple(replace(ExplainedShare(*row[:-1]), charges=_charges(con, row[-1])) for row in rows[:limit])
+    rows = con.execute(steps.text("explained", cells=cells.sql), cells.values).fetchall()
+    charges = _charges(con, {row[-1] for row in rows[:limit]})
+    shares = tuple(replace(ExplainedShare(*row[:-1]), charges=charges[row[-1]]) for row in rows[:limit])
     costs = [row[-2] for row in rows]
     return ExplainedDay(
         day=day,
-        run=run,
-        idle_policy=idle_policy,
+        state=_state(con, run, replayed, cells),
         total=sum(costs, Decimal(0)),
         shares=shares,
         rest=sum(costs[limit:], Decimal(0)),
@@ -162,6 +157,23 @@ def _day(
     )
 
 
-def _charges(con: DuckDBPyConnection, group_id: int) -> tuple[ExplainedCharge, ...]:
-    found = con.execute(steps.text("explained_charges"), {"group_id": group_id}).fetchall()
-    return tuple(ExplainedCharge(*row) for row in found)
+def _charges(con: DuckDBPyConnection, groups: Collection[int]) -> Mapping[int, tuple[ExplainedCharge, ...]]:
+    found: dict[int, list[ExplainedCharge]] = defaultdict(list)
+    rows = con.execute(steps.text("explained_charges"), {"groups": sorted(groups)}).fetchall()
+    for group, *charge in rows:
+        found[group].append(ExplainedCharge(*charge))
+    return defaultdict(tuple, {group: tuple(charges) for group, charges in found.items()})
+
+
+def _state(con: DuckDBPyConnection, run: Run, replayed: Replayed, cells: Cells) -> StateThen:
+    owners = replayed.world.of("owners")
+    since = [file.since_snapshot for file in owners if isinstance(file, ManifestFile)]
+    named = con.execute(steps.text("explained_owners", cells=cells.sql), cells.values).fetchall()
+    return StateThen(
+        run=run,
+        snapshot=Snapshot.objects.filter(pk=run.computed_from).first(),
+        policy=PolicyChange.objects.filter(version=run.policy_version).first(),
+        idle_policy=replayed.world.policy.idle,
+        owners_since=Snapshot.objects.filter(pk=max(since)).first() if since else None,
+        owners=tuple(OwnerThen(*row) for row in named),
+    )

@@ -1,17 +1,120 @@
 """The reads of attribution that other apps may use."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import cached_property
 
 from attribution.models import Run
 from finops.core import warehouse
+from finops.core.access import EVERYTHING, Scope
+from finops.core.datasets import KEYS
+from finops.core.errors import UsageError
+
+_OTHER_KEYS = ", ".join(key for key in KEYS if key != "team")
+# Columns that follow from the keys of an allocation.
+DERIVED = {
+    # Who bears it: `team/NAME`; what has another key but no team, and what has no key at all.
+    "statement": f"case when team <> '' then 'team/' || team when concat({_OTHER_KEYS}) <> '' then 'no-owner' "
+    "else 'platform' end",
+    # Whether it came to a model or a team.
+    "reached": "case when model <> '' or team <> '' then 'yes' else 'no' end",
+}
+FILTERS = (
+    *KEYS,
+    "cost_type",
+    "reason",
+    "pool",
+    "measure",
+    "source",
+    "billing_account",
+    "billing_period",
+    "service_category",
+    *DERIVED,
+    "resource_id",
+)
 
 
-def runs(first: date | None = None, end: date | None = None) -> dict[date, Run]:
-    """The run in force of each attributed day in [first, end), in order of days."""
+@dataclass(frozen=True)
+class Cells:
+    """Some allocations of a day: those with these values, as far as the reader sees them.
+
+    `resource_id` stands alone: published allocations do not say it, the units of the resource do.
+    Raises UsageError where a filter is not one of FILTERS.
+    """
+
+    where: Mapping[str, str]
+    scope: Scope = EVERYTHING
+
+    def __post_init__(self) -> None:
+        for name in self.where:
+            if name not in FILTERS:
+                raise UsageError(f"unknown filter {name!r}; expected one of {', '.join(FILTERS)}")
+        if "resource_id" in self.where and (len(self.where) > 1 or self.scope.teams is not None):
+            raise UsageError("resource_id goes with no other filter, and is for readers of all teams")
+
+    @cached_property
+    def sql(self) -> str:
+        """A condition on the columns of an allocation, with `values`."""
+        return self._condition(tuple(self.where))
+
+    @property
+    def values(self) -> dict[str, object]:
+        return self._values(tuple(self.where))
+
+    @property
+    def of_keys(self) -> str:
+        """A condition on key columns alone that all of them meet, with `values_of_keys`."""
+        return self._condition(self._key_names)
+
+    @property
+    def values_of_keys(self) -> dict[str, object]:
+        return self._values(self._key_names)
+
+    @property
+    def _key_names(self) -> tuple[str, ...]:
+        return tuple(name for name in self.where if name in KEYS or name in DERIVED)
+
+    def _condition(self, names: Sequence[str]) -> str:
+        tests = [f"{DERIVED.get(name, name)} = $only_{name}" for name in names if name != "resource_id"]
+        if self.scope.teams is not None:
+            tests.append("list_contains($visible::varchar[], team)")
+        return " and ".join(tests) or "true"
+
+    def _values(self, names: Sequence[str]) -> dict[str, object]:
+        found: dict[str, object] = {
+            f"only_{name}": self.where[name] for name in names if name != "resource_id"
+        }
+        if self.scope.teams is not None:
+            found["visible"] = sorted(self.scope.teams)
+        return found
+
+
+def cost_by_day(first: date, end: date, cells: Cells, snapshot: int | None = None) -> dict[date, Decimal]:
+    """What the chosen allocations of the days in [first, end) cost, as published at a snapshot."""
+    span: dict[str, object] = {"first": first, "end": end}
+    dataset, cost, condition, values = "allocation_days", "cost", cells.sql, cells.values
+    if "resource_id" in cells.where:
+        dataset, condition, cost = "unit_windows", "resource_id = $resource_id", "usage_cost + idle_cost"
+        values = {"resource_id": cells.where["resource_id"]}
+    with closing(warehouse.connect()) as con:
+        warehouse.open_view(con, dataset, snapshot, touching=(first, end))
+        return dict(
+            con.execute(
+                f"select day, sum({cost})::decimal(38, 12) as cost from {dataset} "
+                f"where day >= $first and day < $end and {condition} group by day order by day",
+                span | values,
+            ).fetchall()
+        )
+
+
+def runs(first: date | None = None, end: date | None = None, snapshot: int | None = None) -> dict[date, Run]:
+    """The run in force of each attributed day in [first, end), in order of days; `snapshot`: that was in force then."""
     found = Run.objects.order_by("day", "id")
+    if snapshot is not None:
+        found = found.filter(snapshot__lte=snapshot)
     if first:
         found = found.filter(day__gte=first)
     if end:

@@ -1,5 +1,5 @@
--- Grain: one row per charge of a group: the line of the bill, and its part in the group's window.
-select part.file, part.line, part.service_name, part.currency, to_cost(part.part_pico) as original_cost,
+-- Grain: one row per charge of the groups: the line of the bill, and its part in the group's window.
+select bill.group_id, part.file, part.line, part.service_name, part.currency, to_cost(part.part_pico) as original_cost,
     to_cost(part.converted_pico) as cost
 from part
 join charge_group as bill
@@ -9,5 +9,5 @@ join charge_group as bill
     and bill.billing_account = part.billing_account and bill.billing_period = part.billing_period
     and bill.service_category = part.service_category and bill.currency = part.currency
     and (bill.disposition <> 'api' or bill.project = part.project)
-where bill.group_id = $group_id
-order by part.file, part.line
+where list_contains($groups::bigint[], bill.group_id)
+order by bill.group_id, part.file, part.line

@@ -33,3 +33,10 @@ select part.group_id, coalesce(part.cost_id, 0) as cost_id, part.hour, {keys}, p
 from part
 join day_key using (cell_key)
 where part.pico <> 0;
+
+-- Grain: the same, with the columns of an allocation.
+create view traced as
+select trace.*, bill.source, bill.billing_account, bill.billing_period, bill.service_category,
+    case when bill.disposition = 'pool' then bill.target else '' end as pool
+from trace
+join charge_group as bill on bill.group_id = trace.group_id;

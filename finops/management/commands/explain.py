@@ -1,11 +1,14 @@
-"""`explain --start --end [--where KEY=VALUE]`: the charges, rules, units and weights behind a figure."""
+"""`explain --start --end [--where KEY=VALUE]`: the charges, rules, units, weights and requests behind a figure."""
 
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
 
-from attribution.explain import FILTERS, ExplainedShare, explain
+from attribution.evidence import RequestsBehind, requests_behind
+from attribution.explain import FILTERS, ExplainedDay, ExplainedShare, explain
+from attribution.replay import Window
 from finops.core.command import Command as Base
 from finops.core.errors import FinopsError, UsageError
 from finops.core.periods import parse_day
@@ -26,6 +29,21 @@ class Command(Base):
             help=f"of {', '.join(FILTERS)}",
         )
         parser.add_argument("--limit", type=int, default=20, help="shares shown a day, the largest first")
+        parser.add_argument(
+            "--requests",
+            type=int,
+            default=5,
+            metavar="N",
+            help="requests shown behind the largest share of a day that requests decided (default 5)",
+        )
+        parser.add_argument(
+            "--unit", default="", help="show the requests behind this unit's largest share instead"
+        )
+        parser.add_argument(
+            "--snapshot",
+            type=int,
+            help="the figures as a snapshot of the warehouse published them, such as a closed month's",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         where = {}
@@ -38,18 +56,88 @@ class Command(Base):
         if end <= start:
             raise UsageError(f"--end {end} must be after --start {start}: the end is not included")
         found = 0
-        for day in explain(start, end, where, limit=options["limit"]):
+        for day in explain(start, end, where, limit=options["limit"], snapshot=options["snapshot"]):
             found += 1
-            self.stdout.write(
-                f"{day.day}: {day.total:,.12f} {settings.FINOPS_CURRENCY}   policy version {day.run.policy_version}, "
-                f"idle {day.idle_policy}, inputs of snapshot {day.run.computed_from}"
-            )
+            self.stdout.write(f"{day.day}: {day.total:,.12f} {settings.FINOPS_CURRENCY}")
+            self._state(day)
             for share in day.shares:
                 self._share(share)
             if day.rest_count:
                 self.stdout.write(f"  and {day.rest_count} smaller shares, together {day.rest:,.12f}")
+            if options["requests"] > 0:
+                self._requests(day, where, options)
         if not found:
             raise FinopsError(f"no day from {start} to {end} has been attributed")
+
+    def _state(self, day: ExplainedDay) -> None:
+        state = day.state
+        read = f" of {state.snapshot.created:%Y-%m-%d %H:%M} UTC" if state.snapshot else ""
+        self.stdout.write(f"  inputs of snapshot {state.run.computed_from}{read}")
+        policy = state.policy
+        applied = (
+            f", applied {policy.applied_at:%Y-%m-%d %H:%M} UTC"
+            + (f" by {policy.applied_by}" if policy.applied_by else "")
+            + (f": {policy.reason}" if policy.reason else "")
+            if policy
+            else ""
+        )
+        self.stdout.write(
+            f"  policy version {state.run.policy_version}{applied}; idle goes to: {state.idle_policy}"
+        )
+        owners = ", ".join(f"{one.kind} {one.name}: {one.team or 'no team'}" for one in state.owners[:8])
+        more = f" and {len(state.owners) - 8} more" if len(state.owners) > 8 else ""
+        if state.owners_since:
+            self.stdout.write(
+                f"  owners of snapshot {state.owners_since.pk}{': ' if owners else ''}{owners}{more}"
+            )
+
+    def _requests(self, day: ExplainedDay, where: Mapping[str, str], options: Mapping[str, Any]) -> None:
+        wanted = options["unit"]
+        share = next(
+            (
+                one
+                for one in day.shares
+                if one.measure and one.unit and (not wanted or wanted in (one.unit, one.unit_name))
+            ),
+            None,
+        )
+        if share is None:
+            if wanted:
+                raise UsageError(
+                    f"--unit {wanted!r} is none of the units shown for {day.day} that served requests"
+                )
+            return
+        found = requests_behind(
+            day.day,
+            Window(share.unit, share.window_start, share.hourly),
+            {**where, "cost_type": share.cost_type},
+            limit=options["requests"],
+            snapshot=options["snapshot"],
+        )
+        if found:
+            self._behind(share, found)
+
+    def _behind(self, share: ExplainedShare, found: RequestsBehind) -> None:
+        window = f"{share.window_start:%H:%M}" if share.hourly and not found.span else "the day"
+        self.stdout.write(
+            f"  requests behind {share.cost_type} of {share.unit_name}, {window}: {found.count:,}, whose weights by "
+            f"{found.measure} sum to {found.weighed} of {found.weight}, and their shares to {found.cost:,.12f}"
+        )
+        for one in found.requests:
+            tokens = " ".join(
+                f"{name} {number}"
+                for name, number in (
+                    ("input", one.input_tokens),
+                    ("cached", one.cached_input_tokens),
+                    ("output", one.output_tokens),
+                )
+                if number is not None
+            )
+            gpu = f" gpu {one.gpu_ms:f} ms" if one.gpu_ms is not None else ""
+            self.stdout.write(
+                f"    {one.request_id} {one.time:%H:%M:%S.%f} {one.model} {one.tenant or 'no tenant'} {one.status}"
+                f"{' from cache' if one.cached else ''} {tokens}{gpu}: weight {one.weight}, {one.cost:,.12f}"
+            )
 
     def _share(self, share: ExplainedShare) -> None:
         window = (
