@@ -30,6 +30,11 @@ _PERIOD = {
     **PERIOD_OF_DAY,
     "hour": "strftime(hour, '%Y-%m-%dT%H:%M:%SZ')",
 }
+# The same in two steps: rows are gathered by a moment, which is written as text once for each.
+_MOMENT = {"day": "day", "month": "date_trunc('month', day)", "hour": "hour"}
+_SHOWN = {
+    grain: text.replace("(day", "(moment").replace("(hour", "(moment") for grain, text in _PERIOD.items()
+}
 
 
 @cache
@@ -80,9 +85,12 @@ class _Read:
     hashes: tuple[str, ...]
 
 
-def _read(selection: Selection, snapshot: int, *, by_period: bool = True) -> _Read:
-    """`by_period`: whether the selection's grain matters, or whole months may be read as one."""
-    named = {*selection.by, *selection.where, *({"team"} if selection.scope.teams is not None else ())}
+def _read(
+    selection: Selection, snapshot: int, by: Collection[str], values: tuple[str, ...] | None = None
+) -> _Read:
+    """To be grouped by these: keys, and `period` where the selection's grain matters."""
+    by_period = "period" in by
+    named = {*by, *selection.where, *({"team"} if selection.scope.teams is not None else ())}
     columns = [key for key in KEYS if key in named]
     bill = ["billing_period"] if selection.billing_period else []
     of_costs, of_served = [*columns, "cost_type", "reason", *bill, "cost"], [*columns, *COUNTS]
@@ -101,12 +109,12 @@ def _read(selection: Selection, snapshot: int, *, by_period: bool = True) -> _Re
         )
     parameters: dict[str, object] = {"start": selection.start, "end": selection.end}
     where = ""
-    for key, values in selection.where.items():
-        parameters[f"only_{key}"] = list(values)
-        where += f" and list_contains($only_{key}, {key})"
+    for key, wanted in selection.where.items():
+        where += _among(key, wanted)
     if selection.scope.teams is not None:
-        parameters["visible"] = sorted(selection.scope.teams)
-        where += " and list_contains($visible::VARCHAR[], team)"
+        where += _among("team", sorted(selection.scope.teams))
+    if values is not None:
+        where += _among(selection.by[0], values)
     in_period = in_month = ""
     if selection.billing_period:
         month = parse_month(selection.billing_period)
@@ -128,9 +136,16 @@ def _read(selection: Selection, snapshot: int, *, by_period: bool = True) -> _Re
     )
 
 
+def _among(column: str, values: Iterable[str]) -> str:
+    """The condition that a text column has one of the values, as literals: files that hold none of them are skipped."""
+    literals = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+    return f" and {column} in ({literals})" if literals else " and false"
+
+
 def load_allocations(con: DuckDBPyConnection, selection: Selection, snapshot: int | None = None) -> None:
     """Make the temporary table `allocated`, which every export of allocations reads."""
-    read = _read(selection, warehouse.latest() if snapshot is None else snapshot)
+    snapshot = warehouse.latest() if snapshot is None else snapshot
+    read = _read(selection, snapshot, ("period", *selection.by))
     query = sql("allocations").format(
         period=read.period,
         keys="".join(f"{key}, " for key in selection.by),
@@ -236,35 +251,26 @@ def figures_by(
     Others may be given the same object: it is not to be changed.
     """
     snapshot = warehouse.latest() if snapshot is None else snapshot
-    read = _read(selection, snapshot, by_period="period" in columns)
-    narrowed = "" if values is None else f" and list_contains($values, {selection.by[0]})"
+    read = _read(selection, snapshot, columns, values)
+    keys = "".join(f"{column}, " for column in columns if column != "period")
     query = sql("figures").format(
-        columns="".join(f"{column}, " for column in columns),
-        named="".join(
-            f"{read.period} as period, " if column == "period" else f"{column}, " for column in columns
-        ),
+        period=f"{_SHOWN[selection.grain]} as period, " if "period" in columns else "",
+        moment=f"{_MOMENT[selection.grain]} as moment, " if "period" in columns else "",
+        keys=keys,
         allocations=read.costs,
         requests=read.served,
-        where=read.where + narrowed,
+        where=read.where,
         billing_period=read.in_period,
         month=read.in_month,
     )
-    parameters = {**read.parameters, **({} if values is None else {"values": list(values)})}
 
     def compute() -> dict[tuple[str, ...], Figures]:
         with warehouse.reading() as con:
-            rows = con.execute(query, parameters).fetchall()
+            rows = con.execute(query, read.parameters).fetchall()
         width = len(columns)
         return {tuple(row[:width]): Figures(*row[width:]) for row in rows}
 
-    told = (
-        columns,
-        read.period if "period" in columns else "",
-        read.where,
-        read.in_period,
-        values,
-        repr(sorted(read.parameters.items())),
-    )
+    told = (columns, selection.grain, read.where, repr(sorted(read.parameters.items())))
     return cached("figures", read.hashes, told, compute)
 
 

@@ -7,10 +7,13 @@ from decimal import ROUND_HALF_UP, Decimal
 from django import template
 from django.conf import settings
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 from finops.core.access import ENGINEER, FINANCE, roles_of
 from finops.core.money import minor_unit
+from reports.queries import Figures
 
 register = template.Library()
 NONE = "–"
@@ -151,6 +154,42 @@ def split_bar(figures: object) -> SafeString:
 
 
 COST_TYPES = ("usage", "idle", "shared", "unallocated")
+
+
+@register.simple_tag
+def figure_cells(one: Figures, whole: Decimal, cell: str) -> SafeString:
+    """The figures of a row of the explorer, amounts leading to what explains them where `cell` (a query string) is given.
+
+    Written here and not in a template: a page has hundreds of these rows.
+    """
+    address = escape(f"{reverse('explain')}?{cell}") if cell else ""
+    cells = [f'<td class="number strong">{_explained(one.cost, address)}</td>']
+    cells.append(f'<td class="roomy">{bar(one.cost, whole)}</td>')
+    for kind, amount in one.by_type.items():
+        to = f"{address}&amp;cost_type={kind}" if address and amount else ""
+        cells.append(f'<td class="number{"" if amount else " none"}">{_explained(amount, to)}</td>')
+    cells += [_cell(count(one.requests)), _cell(count(one.predictions)), _cell(unit_cost(one.cpp_usage))]
+    cells.append(_cell(unit_cost(one.cpp_loaded), " strong"))
+    cells += [_cell(unit_cost(one.per_1k_usage)), _cell(unit_cost(one.per_1k_loaded))]
+    return mark_safe("".join(cells))
+
+
+@register.simple_tag
+def period_cells(one: Figures) -> SafeString:
+    """The figures of a period in the explorer's table under the chart."""
+    amounts = (one.usage, one.idle, one.shared, one.unallocated)
+    cells = [_cell(money(one.cost), " strong"), *(_cell(money(amount)) for amount in amounts)]
+    cells += [_cell(count(one.requests)), _cell(count(one.predictions))]
+    cells += [_cell(unit_cost(one.cpp_usage)), _cell(unit_cost(one.cpp_loaded))]
+    return mark_safe("".join(cells))
+
+
+def _cell(text: str, more: str = "") -> str:
+    return f'<td class="number{more}">{text}</td>'
+
+
+def _explained(amount: Decimal, address: str) -> str:
+    return f'<a href="{address}">{money(amount)}</a>' if address else money(amount)
 
 
 @register.filter
