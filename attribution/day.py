@@ -7,8 +7,8 @@ commits are made after, by the caller's thread.
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -16,7 +16,7 @@ from decimal import Decimal
 from duckdb import DuckDBPyConnection
 
 from attribution import prices, reconciliation, rollup, steps
-from attribution.policy import Policy, Pool, matcher, matches, quoted
+from attribution.policy import Policy, Pool, matcher, matches
 from attribution.world import World
 from finops.core import warehouse
 from finops.core.datasets import COUNTS, KEYS
@@ -79,20 +79,29 @@ def compute_rollup(
 ) -> Computed:
     """Write what the day's requests can be weighed by."""
     started = time.monotonic()
-    with closing(warehouse.connect(threads=threads)) as con:
-        params = rollup.day_params(day, world.currency, world.policy)
-        world.view(con, "hosts")
-        world.view(con, "owners")
-        world.name_resources(con, day - LOOK_BACK, day + _DAY)
-        for dataset in ("gpu_samples", "requests"):
-            world.view(con, dataset, day, day + _DAY)
-        rollup.find_units(con, day, params)
-        rollup.roll_up(con, day, world.policy, params)
+    with _rolled_up(world, day, threads) as con:
         files = [
             warehouse.write(con, name, warehouse.partition(name, day), f"from {name}", days=(day, day))
             for name in ROLLED_UP
         ]
     return Computed(day, inputs, files, seconds=time.monotonic() - started)
+
+
+@contextmanager
+def _rolled_up(
+    world: World, day: date, threads: int | None = None, every_batch: bool = False
+) -> Iterator[DuckDBPyConnection]:
+    """A connection with the tables of the day's roll-up."""
+    with closing(warehouse.connect(threads=threads)) as con:
+        params = rollup.day_params(day, world.currency, world.policy)
+        world.view(con, "hosts")
+        world.view(con, "owners")
+        world.name_resources(con, day - LOOK_BACK, day + _DAY)
+        for dataset in ("gpu_samples", "requests", "key_names", "place_names"):
+            world.view(con, dataset, day, day + _DAY)
+        rollup.find_units(con, day, params)
+        rollup.roll_up(con, day, world.policy, params, every_batch)
+        yield con
 
 
 # --- the day ---------------------------------------------------------------------------------------------
@@ -163,7 +172,8 @@ def allocate(con: DuckDBPyConnection, world: World, day: date, params: steps.Par
     steps.run(con, "shared_split", params)
     steps.share_out_running(con, "pool_split")
     steps.run(con, "allocations", params)
-    world.view(con, "unit_weights", day - _DAY, day + _DAY)
+    for name in ("unit_sets", "request_weights"):
+        world.view(con, name, day - _DAY, day + _DAY)
     steps.run(con, "unmatched", params)
 
 
@@ -182,9 +192,9 @@ def cost_units(con: DuckDBPyConnection, world: World, day: date, params: steps.P
 def split_units(con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters) -> None:
     """Usage and idle of each unit, shared by weight: the tables `…_split_shared`."""
     steps.run(con, "busy", params)
-    find_requests(con, "window", "unit")
+    steps.run(con, "unit_requests", stage="window", units="unit")
     steps.run(con, "window_spans", params)
-    steps.run(con, "measures", params, stage="window", time="hour")
+    _weigh(con, world, "window", "hour")
     steps.run(con, "costs", params)
     _look_back(con, world, day, params)
     for step in ("usage", "idle", "fallbacks"):
@@ -215,52 +225,49 @@ def weigh_pools(con: DuckDBPyConnection, world: World, params: steps.Parameters)
 def _look_back(con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters) -> None:
     """What units without weight in some window did on the whole day, and, only where that is nothing, in the week."""
     steps.run(con, "fallback_units", params)
-    for stage in ("day", "week"):
-        if stage == "week" and con.execute("select 1 from week_unit limit 1").fetchall():
-            for name in _LOOKED_BACK_AT:
-                world.view(con, name, day - LOOK_BACK, day)
-        find_requests(con, stage, f"{stage}_unit")
-        steps.run(con, "fallback_spans", params, stage=stage)
-        steps.run(con, "measures", params, stage=stage, time="day")
-        if stage == "day":
-            steps.run(con, "fallback_rest", params)
-    for name in _LOOKED_BACK_AT:
+    _weigh_long(con, world, "day", params, "$day_start", 24)
+    steps.run(con, "fallback_rest", params)
+    far = bool(con.execute("select 1 from week_unit limit 1").fetchall())
+    for name in _LOOKED_BACK_AT if far else ():
+        world.view(con, name, day - LOOK_BACK, day)
+    _weigh_long(con, world, "week", params, "$day_start - to_days(7)", 7 * 24)
+    for name in _LOOKED_BACK_AT if far else ():
         world.view(con, name, day, day + _DAY)
 
 
-# Which roll-up has a unit's requests, and how they are found. The rest of a MIG GPU has those of all its instances;
-# a model and a metered API have theirs undivided.
-_OF_KEY = (
-    "request_keys as key on {} join key_weights as roll on roll.day = key.day and roll.key_id = key.key_id"
-)
-_REQUESTS_OF = {
-    ("gpu", "mig", "resource"): "unit_weights as roll on roll.unit = wanted.unit",
-    ("remainder",): "unit_weights as roll on split_part(roll.unit, chr(31), 1) = 'i:' || wanted.uuid",
-    ("model",): _OF_KEY.format("key.model = wanted.model"),
-    ("api",): _OF_KEY.format(
-        "key.provider = wanted.provider and key.project = wanted.project "
-        "and (wanted.model = '' or key.model = wanted.model)"
-    ),
-}
-_LOOKED_BACK_AT = ("request_keys", "unit_weights", "key_weights")
+def _weigh_long(
+    con: DuckDBPyConnection, world: World, stage: str, params: steps.Parameters, first: str, hours: int
+) -> None:
+    steps.run(con, "unit_requests", stage=stage, units=f"{stage}_unit")
+    steps.run(con, "fallback_spans", params, stage=stage, first=first, hours=str(hours))
+    _weigh(con, world, stage, "day")
+    steps.run(con, "fallback_keys", params, stage=stage)
+
+
+def _weigh(con: DuckDBPyConnection, world: World, stage: str, time: str) -> None:
+    """The weights of each unit's spans, by the best measure that all its requests there have."""
+    steps.run(con, "measures", stage=stage)
+    unswept = [day for (day,) in con.execute(steps.text("unswept", stage=stage)).fetchall()]
+    if unswept:
+        _sweep_after_all(con, world, unswept, f"{stage}_swept")
+    steps.run(con, "unit_weights", stage=stage, time=time)
+
+
+def _sweep_after_all(con: DuckDBPyConnection, world: World, days: Sequence[date], name: str) -> None:
+    """Replace the days' request_weights: they are weighed with others that lack what the server measured."""
+    con.execute(f"create table {name} as from request_weights")
+    for day in days:
+        con.execute(f"delete from {name} where day = $day", {"day": day})
+        with _rolled_up(world.on(day), day, every_batch=True) as other:
+            con.register("swept_weights", other.sql("from request_weights").to_arrow_table())
+        con.execute(f"insert into {name} by name from swept_weights")
+        con.unregister("swept_weights")
+    con.execute("drop view request_weights")
+    con.execute(f"create view request_weights as from {name}")
+
+
+_LOOKED_BACK_AT = ("request_keys", "unit_sets", "request_weights")
 _ALONE = ("even", "fixed")  # drivers that set one key column and look at no cell
-
-
-def find_requests(con: DuckDBPyConnection, stage: str, units: str) -> None:
-    """The roll-up rows under each of the units: the table `{stage}_request`."""
-    steps.run(con, "unit_requests", stage=stage, units=units)
-    present = {kind for (kind,) in con.execute(f"select distinct unit_kind from {units}").fetchall()}
-    for kinds, found in _REQUESTS_OF.items():
-        if present & set(kinds):
-            steps.run(
-                con,
-                "unit_requests_of",
-                stage=stage,
-                units=units,
-                found=found,
-                kinds=", ".join(quoted(kind) for kind in kinds),
-                without_unit="exclude (unit)" if found.startswith("unit_weights") else "",
-            )
 
 
 def _rule_case(policy: Policy) -> str:

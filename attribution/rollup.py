@@ -1,22 +1,23 @@
-"""The stage over raw requests: what each unit and each key of a day can be weighed by, and what was served.
+"""The stage over raw requests: what each set of units and each key of a day can be weighed by, and what was served.
 
-Here the data is big; what comes after it is small.
+Here the data is big; what comes after it is small. Single requests are only ever gathered: by hour, key,
+place and what they have to be weighed by. Memory does not grow with their number.
 """
 
-from collections.abc import Sequence
 from datetime import date, timedelta
-from decimal import Decimal
 
-import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
-from attribution import prices, steps
-from attribution.policy import Policy, Price
-from attribution.sweep import decoding_shares
-from finops.core.money import to_pico
+from attribution import numbers, steps, sweep
+from attribution.policy import Policy
+from finops.core.errors import FinopsError
 from finops.core.periods import midnight
 
-TABLES = ("request_keys", "unit_weights", "key_weights", "request_hours", "unplaced")
+TABLES = ("request_keys", "unit_sets", "request_weights", "request_hours", "unplaced")
+
+
+class SameHash(FinopsError):
+    """Two keys, or two places, of a day's requests have one number."""
 
 
 def day_params(day: date, currency: str, policy: Policy) -> dict[str, object]:
@@ -38,54 +39,62 @@ def find_units(con: DuckDBPyConnection, day: date, params: steps.Parameters) -> 
     steps.run(con, "units", params)
 
 
-def roll_up(con: DuckDBPyConnection, day: date, policy: Policy, params: steps.Parameters) -> None:
-    """Leave the day's request_keys, unit_weights, key_weights, request_hours and unplaced as tables.
+def roll_up(
+    con: DuckDBPyConnection,
+    day: date,
+    policy: Policy,
+    params: steps.Parameters,
+    every_batch: bool = False,
+) -> None:
+    """Leave the day's request_keys, unit_sets, request_weights, request_hours and unplaced as tables.
 
-    Reads the views requests and owners, and what `find_units` made.
+    Reads the views requests, key_names, place_names and owners, and what `find_units` made. The sum
+    `batch_tokens` of requests that decode in a batch is NULL where no unit of the day can be weighed by it:
+    to sweep a batch is dear. `every_batch`: sweep them all.
     """
     for name in TABLES:
         con.execute(f"drop view if exists {name}")
+    _require_different(con, day)
     steps.run(con, "owner_now", params)
-    steps.run(con, "placements", params)
-    steps.run(con, "requests", params)
-    _sweep(con)
-    _numbers(con, day, policy)
-    steps.run(con, "weights", params)
+    steps.run(con, "places", params)
+    steps.run(con, "raw", params)
+    numbers.give(con, day, policy, params)
+    _gather(con, every_batch)
     steps.run(con, "rollup", params)
-    steps.run(con, "unplaced", params)
 
 
-def _sweep(con: DuckDBPyConnection) -> None:
-    rows = con.sql("select request, batch, decode_start, decode_end from decoding").to_arrow_table()
-    columns = [rows[name].to_numpy() for name in ("batch", "decode_start", "decode_end")]
-    found = pa.table({"request": rows["request"], "share": decoding_shares(*columns)})
-    con.register("decoding_share_arrow", found)
-    con.execute("create table decoding_share as select * from decoding_share_arrow")
-    con.unregister("decoding_share_arrow")
+def _require_different(con: DuckDBPyConnection, day: date) -> None:
+    for table, column in (("key_names", "key_hash"), ("place_names", "place_hash")):
+        (same,) = con.execute(
+            f"select count(*) > count(distinct {column}) "
+            f"from (select distinct * exclude (source) from {table} where day = $day)",
+            {"day": day},
+        ).fetchall()[0]
+        if same:
+            raise SameHash(f"{day}: two different rows of {table} have the same {column}")
 
 
-def _numbers(con: DuckDBPyConnection, day: date, policy: Policy) -> None:
-    """The policy's token weights and the prices of the day's models, in 10^-12."""
-    columns = ", ".join(f"{name}_pico hugeint" for name in policy.tokens)
-    con.execute(f"create table token_weight (model varchar, {columns})")
-    models: list[tuple[str | None, dict[str, Decimal]]] = [
-        (None, policy.tokens),
-        *policy.model_tokens.items(),
-    ]
-    for model, weights in models:
-        _insert(con, "token_weight", [model], [weights[name] for name in policy.tokens])
-    con.execute(
-        "create table price (provider varchar, model varchar, "
-        "input_pico hugeint, cached_input_pico hugeint, output_pico hugeint)"
-    )
-    used = con.execute("select distinct provider, model from request_keys where provider <> ''").fetchall()
-    found: dict[tuple[str, str], Price] = prices.prices(policy, used, day)
-    for (provider, model), price in sorted(found.items()):
-        _insert(con, "price", [provider, model], [price.input, price.cached_input, price.output])
+def _gather(con: DuckDBPyConnection, every_batch: bool) -> None:
+    """Everything that is asked of single requests: the table `gathered`."""
+    swept = _swept(con, every_batch)
+    others = f"not row.timed or row.cached or {steps.BATCH} not in (select batch from swept)"
+    gathered = steps.text("gather", rows="raw", which=others if swept else "true")
+    con.execute(f"create table gathered as {gathered}")
+    for rows in sweep.batches(con, swept):
+        con.register("decoded", rows)
+        gathered = steps.text("gather", rows="decoded", which="true")
+        con.execute(f"insert into gathered {gathered}")
+        con.unregister("decoded")
 
 
-def _insert(
-    con: DuckDBPyConnection, table: str, names: Sequence[str | None], numbers: Sequence[Decimal]
-) -> None:
-    marks = ", ".join(["?"] * len(names) + ["cast(? as hugeint)"] * len(numbers))
-    con.execute(f"insert into {table} values ({marks})", [*names, *(str(to_pico(one)) for one in numbers)])
+def _swept(con: DuckDBPyConnection, every_batch: bool) -> dict[int, int]:
+    """The batches whose requests may be weighed by how alone they decoded, each with how many decode in it."""
+    lacking = con.execute(
+        "select count(*) filter (where timed) > 0 and ($every_batch or count(*) > count(gpu_micro_ms)) "
+        "from raw where not cached",
+        {"every_batch": every_batch},
+    ).fetchall()[0][0]
+    if not lacking:
+        return {}
+    steps.run(con, "swept", {"every_batch": every_batch})
+    return dict(con.execute("select batch, requests from swept order by batch").fetchall())

@@ -25,32 +25,40 @@ def _file(name: str) -> str:
     return (_FOLDER / f"{name}.sql").read_text()
 
 
+_GIVEN = tuple(measure for measure in MEASURES if measure != "requests")  # which a request may lack
+
+# In whose batch a request decodes: of its set of units; on no unit, below 0, of its provider, project and model.
+BATCH = "case when placed.unit_set > 0 then placed.unit_set else -number.served_by end"
+
 _BLANKS = {
     "keys": comma(),
     "plain_keys": ", ".join(f"coalesce({column}, '') as {column}" for column in KEYS),
     "key_columns": ", ".join(f"{column} varchar" for column in KEYS),
-    "unit_sums": ",\n    ".join(
-        f"count(weight.{measure}) filter (where weight.succeeded) as has_{measure}, "
-        f"count(weight.{measure}) as any_{measure}, "
-        f"coalesce(sum(weight.{measure} // units.size), 0)::hugeint as sum_{measure}"
-        for measure in MEASURES
-    ),
-    "key_sums": ",\n    ".join(
-        f"count(weight.{measure}) filter (where weight.succeeded) as has_{measure}, "
-        f"count(weight.{measure}) as any_{measure}, "
-        f"coalesce(sum(weight.{measure}), 0)::hugeint as sum_{measure}"
-        for measure in MEASURES
-    ),
-    "total_sums": ", ".join(
-        f"sum(has_{measure}) as has_{measure}, sum(any_{measure}) as any_{measure}" for measure in MEASURES
-    ),
-    "key_join": " and ".join(f"key.{column} = placed.{column}" for column in KEYS),
+    "batch": BATCH,
+    "key_join": " and ".join(f"key.{column} = owned.{column}" for column in KEYS),
     "reduced_day_key": "(select * from day_key where "
     + " and ".join(f"{column} = ''" for column in KEYS if column not in REDUCED)
     + ") as day_key",
-    "has_of": " ".join(f"when '{measure}' then today.has_{measure}" for measure in MEASURES),
+    "with_measures": ", ".join(f"with_{measure}" for measure in _GIVEN),
+    "measure_counts": ", ".join(
+        [
+            "coalesce(sum(requests) filter (where succeeded), 0)::bigint as succeeded",
+            "sum(requests)::bigint as uncached",
+            *(
+                f"coalesce(sum(requests) filter (where with_{measure}), 0)::bigint as any_{measure}, "
+                f"coalesce(sum(requests) filter (where with_{measure} and succeeded), 0)::bigint as has_{measure}"
+                for measure in _GIVEN
+            ),
+        ]
+    ),
+    "has_of": " ".join(f"when '{measure}' then today.has_{measure}" for measure in _GIVEN),
     "rank_of": " ".join(f"when '{measure}' then {rank}" for rank, measure in enumerate(MEASURES)),
-    "weight_of": " ".join(f"when '{measure}' then sum_{measure}" for measure in MEASURES),
+    "weight_of": " ".join(f"when '{measure}' then weights.{measure}" for measure in _GIVEN),
+    "part_of": " ".join(
+        f"when '{measure}' then coalesce(weights.part_{measure}, weights.{measure})"
+        for measure in _GIVEN
+        if measure != "list_price"
+    ),
 }
 
 

@@ -4,10 +4,11 @@ Files are read piece by piece into one table. As often as that is full its rows 
 warehouse, one a day. Where no row repeats another, nor one in force, these are what the commit adds.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
+from types import MappingProxyType
 from typing import TypeVar
 
 import duckdb
@@ -59,13 +60,16 @@ class DayLoader:
     dataset: str
     reads: str  # the name under which `rows` reads a piece
     rows: str  # the .sql file that makes rows of it: file, line, reason, day and the dataset's columns
+    derived: Mapping[str, str] = MappingProxyType({})  # columns that follow from a row's others, as SQL
     identity: tuple[str, ...]  # what two rows of a day that repeat one another have in common
     loses: str  # the .sql file that chooses, among `repeated` rows, the places of those that do not count
-    named: str  # SQL of (kind, uuid, names): the resources that a row names; NULL names: none
+    names: Mapping[
+        str, str
+    ]  # datasets of what a day's rows name, each with the SQL of its rows out of {rows}
 
     def __init__(self) -> None:
         self.days: dict[date, _Day] = {}
-        self.names: dict[date, tuple[tuple[str, ...], list[NewFile]]] = {}
+        self.named: dict[tuple[str, date], tuple[tuple[str, ...], list[NewFile]]] = {}
         self.good = 0
         self.written: list[NewFile] = []
 
@@ -124,9 +128,10 @@ class DayLoader:
         context.con.execute(f"create or replace table piece ({declared})")
 
     def _read(self, context: Context, piece: Piece) -> int:
+        derived = "".join(f", {sql} as {name}" for name, sql in self.derived.items())
         (count,) = context.con.execute(
             f"insert into piece by name with {self.reads} as not materialized ({piece.text}) "
-            f"select *, {literal(context.source)} as source, {context.delivery.pk} as delivery "
+            f"select *, {literal(context.source)} as source, {context.delivery.pk} as delivery{derived} "
             f"from ({sql(self.rows)})"
         ).fetchall()[0]
         return int(count)
@@ -248,40 +253,52 @@ class DayLoader:
         return new
 
     def _new_names(self, context: Context) -> list[NewFile]:
-        """Files of the resource names that the rows that count give a day, and it does not have yet."""
+        """Files of the names that the rows that count give a day, and it does not have yet."""
         days = list(self.days)
-        known = in_force_by_day("named_resources", context.source, days)
-        states = {
-            day: (*(file.path for file in known[day]), *(file.path for file in self.days[day].files))
-            for day in days
+        known = {
+            (dataset, day): files
+            for dataset in self.names
+            for day, files in in_force_by_day(dataset, context.source, days).items()
         }
-        changed = [day for day in days if day not in self.names or self.names[day][0] != states[day]]
-        for day in changed:
-            remove(self.names.pop(day)[1] if day in self.names else [])
+        states = {
+            (dataset, day): (*(file.path for file in files), *(file.path for file in self.days[day].files))
+            for (dataset, day), files in known.items()
+        }
+        changed = [one for one in known if one not in self.named or self.named[one][0] != states[one]]
+        for one in changed:
+            remove(self.named.pop(one)[1] if one in self.named else [])
 
-        def write(con: duckdb.DuckDBPyConnection, day: date) -> tuple[date, list[NewFile]]:
-            return day, self._names_of(con, context.source, day, known[day])
+        def write(
+            con: duckdb.DuckDBPyConnection, one: tuple[str, date]
+        ) -> tuple[tuple[str, date], list[NewFile]]:
+            return one, self._names_of(con, context.source, *one, known[one])
 
-        for day, files in in_threads(context.con, write, changed):
-            self.names[day] = (states[day], files)
+        for one, files in in_threads(context.con, write, changed):
+            self.named[one] = (states[one], files)
             self.written += files
-        return [file for day in days for file in self.names[day][1]]
+        return [file for one in known for file in self.named[one][1]]
 
     def _names_of(
-        self, con: duckdb.DuckDBPyConnection, source: str, day: date, known: Sequence[ManifestFile]
+        self,
+        con: duckdb.DuckDBPyConnection,
+        source: str,
+        dataset: str,
+        day: date,
+        known: Sequence[ManifestFile],
     ) -> list[NewFile]:
         """A file of the names that are new on a day; none where there are none."""
         if not self.days[day].files:
             return []
-        warehouse.view(con, "named_resources", known, f"known_{day:%Y%m%d}")
+        before = f"known_{dataset}_{day:%Y%m%d}"
+        warehouse.view(con, dataset, known, before)
         paths = ", ".join(literal(str(warehouse.folder() / file.path)) for file in self.days[day].files)
+        rows = f"read_parquet([{paths}], hive_partitioning = false, union_by_name = true)"
+        columns = ", ".join(DATASETS[dataset].columns)
         file = warehouse.write(
             con,
-            "named_resources",
-            warehouse.partition("named_resources", source, day),
-            f"select * from (select distinct {literal(source)} as source, day, {self.named} "
-            f"from read_parquet([{paths}], hive_partitioning = false, union_by_name = true)) where names is not null "
-            f"except select source, day, kind, uuid, names from known_{day:%Y%m%d}",
+            dataset,
+            warehouse.partition(dataset, source, day),
+            f"select {columns} from ({self.names[dataset].format(rows=rows)}) except select {columns} from {before}",
             days=(day, day),
         )
         if file.rows:

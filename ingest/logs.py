@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from types import MappingProxyType
 
+from finops.core.datasets import HASHES, KEYS, PLACES
 from ingest.days import DayLoader, Piece
 from ingest.formats import requests
 from ingest.loading import Context
@@ -15,9 +17,17 @@ class RequestLog(DayLoader):
     dataset = "requests"
     reads = "log_text"
     rows = "requests"
+    derived = MappingProxyType({"hour": "date_part('hour', \"time\")", **HASHES})
     identity = ("request_id",)
     loses = "later_requests"
-    named = "'request' as kind, '' as uuid, case when resource_id <> '' then [resource_id] end as names"
+    names = MappingProxyType(
+        {
+            "named_resources": "select distinct source, day, 'request' as kind, '' as uuid, [resource_id] as names "
+            "from {rows} where resource_id <> ''",
+            "key_names": f"select distinct source, day, key_hash, {', '.join(KEYS)} from {{rows}}",
+            "place_names": f"select distinct source, day, place_hash, {', '.join(PLACES)} from {{rows}}",
+        }
+    )
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,6 +1,7 @@
 """GPU metrics: of samples that repeat one another the largest counts."""
 
 from collections.abc import Iterator
+from types import MappingProxyType
 
 from ingest.days import DayLoader, Piece
 from ingest.formats import dcgm
@@ -16,9 +17,11 @@ class GpuMetrics(DayLoader):
     rows = "samples"
     identity = ("uuid", "instance", "metric", '"time"', "namespace", "pod")
     loses = "smaller_samples"
-    named = (
-        "case when instance = '' then 'gpu' else 'mig' end as kind, uuid, "
-        "case when len(hosts) > 0 then hosts end as names"
+    names = MappingProxyType(
+        {
+            "named_resources": "select distinct source, day, case when instance = '' then 'gpu' else 'mig' end as kind, "
+            "uuid, hosts as names from {rows} where len(hosts) > 0"
+        }
     )
 
     def __init__(self) -> None:

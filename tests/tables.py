@@ -5,7 +5,7 @@ from collections import defaultdict
 from datetime import date
 
 from finops.core import warehouse
-from finops.core.datasets import DATASETS
+from finops.core.datasets import DATASETS, HASHES
 
 
 def rows(table: str) -> list[dict[str, str]]:
@@ -57,5 +57,28 @@ def fill(dataset: str, table: str) -> int:
                     cells.append(f"cast(${parameter} as {kind}) as {column}")
             selects.append("select " + ", ".join(cells))
         span = (min(days[name]), max(days[name])) if days[name] else None
-        new.append(warehouse.write(con, dataset, name, " union all ".join(selects), parameters, days=span))
+        query = " union all ".join(selects)
+        if dataset == "requests":
+            derived = {"hour": "date_part('hour', time)::integer", **HASHES}
+            query = (
+                "select * replace ("
+                + ", ".join(f"{sql} as {c}" for c, sql in derived.items())
+                + f") from ({query})"
+            )
+            for names in ("key_names", "place_names"):
+                new.append(
+                    warehouse.write(
+                        con,
+                        names,
+                        name,
+                        f"select distinct {columns(names)} from ({query})",
+                        parameters,
+                        days=span,
+                    )
+                )
+        new.append(warehouse.write(con, dataset, name, query, parameters, days=span))
     return warehouse.commit(new, computed_from=warehouse.latest(), note=f"test {dataset}")
+
+
+def columns(dataset: str) -> str:
+    return ", ".join(DATASETS[dataset].columns)

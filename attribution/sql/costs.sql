@@ -8,7 +8,7 @@ with shared as (
         unit_cost.group_id, unit_cost.unit, unit_cost.pico,
         charge_group.hourly, charge_group.window_start,
         case when charge_group.hourly then 'hour' else 'day' end as span,
-        window_total.measure, window_total.weight,
+        window_total.span_id, window_total.measure, window_total.weight,
         case when unit_window.unit_kind in ('model', 'api') then 1000000
             when unit_window.unit_kind = 'remainder' then 0
             when sampled_busy.busy is not null then sampled_busy.busy

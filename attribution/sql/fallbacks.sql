@@ -22,9 +22,13 @@ with named as (
     join charge_group using (group_id)
 ),
 known_weight as (
-    select unit, measure, key_id, day, weight from day_weight
+    select total.unit, total.measure, weight.key_id, weight.day, weight.weight
+    from day_weight as weight
+    join day_total as total using (span_id)
     union all
-    select unit, measure, key_id, day, weight from week_weight
+    select total.unit, total.measure, weight.key_id, weight.day, weight.weight
+    from week_weight as weight
+    join week_total as total using (span_id)
 ),
 cell as (
     select stranded.piece, weight.measure, key.model, coalesce(owner_now.team, key.team) as team,

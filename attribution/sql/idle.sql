@@ -16,15 +16,15 @@ from reduced;
 -- Rule:  under `owner` a unit's idle cost follows its weights.
 create table idle_split as
 with cell as (
-    select weight.unit, weight.span, weight.span_start, weight.measure, weight.hour, reduced_key.reduced_id,
+    select weight.span_id, weight.hour, reduced_key.reduced_id,
         sum(weight.weight)::hugeint as weight
     from window_weight as weight
     join reduced_key using (hour, key_id)
-    group by weight.unit, weight.span, weight.span_start, weight.measure, weight.hour, reduced_key.reduced_id
+    group by weight.span_id, weight.hour, reduced_key.reduced_id
 )
 select cost.cost_id as piece, cost.group_id, cost.idle_pico as piece_pico,
-    cell.hour, cell.reduced_id, cell.measure, cell.weight,
+    cell.hour, cell.reduced_id, cost.measure, cell.weight,
     row_number() over (partition by cost.cost_id order by cell.hour, cell.reduced_id) as seq
 from busy_cost as cost
-join cell on cell.unit = cost.unit and cell.span = cost.span and cell.span_start = cost.window_start
+join cell using (span_id)
 where cost.idle_pico <> 0 and $idle_policy = 'owner';

@@ -1,32 +1,29 @@
--- Grain: one row per unit and span.
+-- Grain: one row per unit and span with uncached requests; span_id numbers them.
 -- Rule:  the best measure that all its uncached successful requests have; none succeeded: all uncached ones.
---        A span whose weights sum to 0 has no weight, and the next measure is not tried.
 create table {stage}_measure as
-with total as (
-    select unit, span, span_start, any_value(unit_kind) = 'api' as metered,
-        sum(succeeded) as succeeded, sum(uncached) as uncached, {total_sums}
-    from {stage}_span
+with of_set as (
+    select hour, unit_set, succeeded, {with_measures}, sum(requests) as requests
+    from request_weights
+    where unit_set in (select unit_set from {stage}_member)
+    group by hour, unit_set, succeeded, {with_measures}
+),
+counted as (
+    select span.unit, span.unit_kind, span.span, span.span_start, weights.* exclude (hour, unit_set)
+    from {stage}_span as span
+    join {stage}_member as member on member.unit = span.unit and member.day = cast(span.hour as date)
+    join of_set as weights on weights.hour = span.hour and weights.unit_set = member.unit_set
+    union all by name
+    select span.unit, span.unit_kind, span.span, span.span_start, weights.succeeded, {with_measures}, weights.requests
+    from {stage}_span as span
+    join {stage}_asked as member on member.unit = span.unit and member.day = cast(span.hour as date)
+    join request_weights as weights on weights.hour = span.hour and weights.key_id = member.key_id
+),
+total as (
+    select unit, span, span_start, any_value(unit_kind) = 'api' as metered, {measure_counts}
+    from counted
     group by unit, span, span_start
 )
-select unit, span, span_start,
+select row_number() over (order by unit, span, span_start) as span_id, *,
     case when metered then case {metered_measure} else 'requests' end
         else case {measure} else 'requests' end end as measure
-from total
-where uncached > 0;
-
--- Grain: one row per unit, span, {time} and key, with a weight.
-create table {stage}_weight as
-select unit, span, span_start, measure, {time}, key_id, sum(weight)::hugeint as weight
-from (
-    select request.*, measured.measure,
-        case measured.measure {weight_of} end as weight
-    from {stage}_span as request
-    join {stage}_measure as measured using (unit, span, span_start)
-)
-where weight > 0
-group by unit, span, span_start, measure, {time}, key_id;
-
-create table {stage}_total as
-select unit, span, span_start, measure, sum(weight)::hugeint as weight
-from {stage}_weight
-group by unit, span, span_start, measure;
+from total;

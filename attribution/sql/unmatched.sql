@@ -47,12 +47,15 @@ ownerless as (
     group by all
 ),
 metered as (
-    select request.unit, key.provider || '/' || key.model as name, sum(request.any_tokens) as rows
-    from window_request as request
-    join request_keys as key on key.day = request.day and key.key_id = request.key_id
-    where request.unit_kind = 'api'
-    group by all
-    having sum(request.any_list_price) < sum(request.any_tokens)
+    select member.unit, key.provider || '/' || key.model as name,
+        sum(weights.requests) filter (where weights.with_tokens)::bigint as rows
+    from window_asked as member
+    join request_keys as key on key.day = member.day and key.key_id = member.key_id
+    join request_weights as weights on weights.day = member.day and weights.key_id = member.key_id
+    where member.unit in (select unit from unit where unit_kind = 'api')
+    group by member.unit, key.provider || '/' || key.model
+    having coalesce(sum(weights.requests) filter (where weights.with_list_price), 0)
+        < sum(weights.requests) filter (where weights.with_tokens)
 ),
 unpriced as (
     select 'model_without_price' as kind, metered.name, to_cost(sum(cost.usage_pico)::hugeint) as cost,
@@ -62,10 +65,15 @@ unpriced as (
     group by all
 ),
 two_days as (
-    select unit, day, sum(succeeded) as succeeded, sum(uncached) as uncached, {total_sums}
-    from unit_weights
-    where day in ($day, $day - 1)
-    group by unit, day
+    select member.unit, weights.day, {measure_counts}
+    from unit_sets as member
+    join (
+        select day, unit_set, succeeded, {with_measures}, sum(requests) as requests
+        from request_weights
+        group by day, unit_set, succeeded, {with_measures}
+    ) as weights using (day, unit_set)
+    where weights.day in ($day, $day - 1)
+    group by member.unit, weights.day
 ),
 graded as (
     select *, case {measure} else 'requests' end as measure from two_days where succeeded > 0
@@ -79,11 +87,12 @@ worse as (
         and case today.measure {rank_of} else 9 end > case before.measure {rank_of} else 9 end
 ),
 at_fault as (
-    select roll.unit, string_agg(distinct key.model, ', ' order by key.model) as models
-    from unit_weights as roll
+    select member.unit, string_agg(distinct key.model, ', ' order by key.model) as models
+    from unit_sets as member
+    join request_weights as weights using (day, unit_set)
     join request_keys as key using (day, key_id)
-    where roll.day = $day and roll.unit in (select unit from worse)
-    group by roll.unit
+    where member.day = $day and member.unit in (select unit from worse)
+    group by member.unit
 )
 select $day as day, kind, name, cost, rows,
     'policy.toml: [[rules]]' || chr(10) || 'name = "' || name || '"' || chr(10) || 'when = { ServiceName = "' || name

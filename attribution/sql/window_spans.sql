@@ -1,13 +1,12 @@
 -- A span is a stretch of time over which a unit's requests are weighed together: an hour, the UTC day, or the
 -- 7 days before it.
--- Grain: one row per window of a unit and roll-up row in it.
+-- Grain: one row per window of a unit and hour in it.
 create table window_span as
-select stretch.unit, 'hour' as span, stretch.window_start as span_start, request.* exclude (unit)
-from unit_window as stretch
-join window_request as request on request.unit = stretch.unit and request.hour = stretch.window_start
-where stretch.hourly
+select unit, unit_kind, 'hour' as span, window_start as span_start, window_start as hour
+from unit_window
+where hourly
 union all
-select stretch.unit, 'day', $day_start, request.* exclude (unit)
-from unit_window as stretch
-join window_request as request on request.unit = stretch.unit
-where not stretch.hourly;
+select unit, unit_kind, 'day', $day_start, $day_start + to_hours(numbers.hour)
+from unit_window
+cross join range(24) as numbers (hour)
+where not hourly;

@@ -33,6 +33,21 @@ COUNTS = {
 }
 
 
+# The names under which a request says where it ran.
+PLACES = {
+    "gpu_uuids": "VARCHAR[]",
+    "namespace": "VARCHAR",
+    "pod": "VARCHAR",
+    "host": "VARCHAR",
+    "resource_id": "VARCHAR",
+}
+# SQL that makes one number of a request's key, and of its place: billions of rows are gathered by these alone.
+# Two names of a day that had the same number, by one chance in 10^9, would stop the day's roll-up.
+HASHES = {
+    "key_hash": f"(hash({', '.join(KEYS)}) >> 1)::bigint",
+    "place_hash": f"(hash({', '.join(PLACES)}) >> 1)::bigint",
+}
+
 # What a request may be weighed by (attribution.md, step 7), best first; list_price is for metered APIs alone.
 MEASURES = ("gpu_ms", "batch_tokens", "list_price", "tokens", "latency_ms", "requests")
 
@@ -48,13 +63,6 @@ class Dataset:
 
 
 _KEYS = dict.fromkeys(KEYS, "VARCHAR")
-# For each measure: how many uncached successful requests have it, how many uncached ones, and their weights' sum.
-_WEIGHTS = {
-    "succeeded": "BIGINT",
-    "uncached": "BIGINT",
-    **{f"{what}_{measure}": "BIGINT" for measure in MEASURES for what in ("has", "any")},
-    **{f"sum_{measure}": "HUGEINT" for measure in MEASURES},
-}
 _BILL = ("source", "billing_account", "billing_period", "service_category")
 
 _ALL = (
@@ -102,12 +110,10 @@ _ALL = (
             "day": "DATE",
             "request_id": "VARCHAR",
             "time": "TIMESTAMPTZ",
+            "hour": "INTEGER",  # of the UTC day
+            **dict.fromkeys(HASHES, "BIGINT"),
             **_KEYS,
-            "host": "VARCHAR",  # '' where the log has none; so are resource_id, namespace, pod
-            "resource_id": "VARCHAR",
-            "namespace": "VARCHAR",
-            "pod": "VARCHAR",
-            "gpu_uuids": "VARCHAR[]",  # empty where the log has none
+            **PLACES,  # empty where the log has none
             "input_tokens": "BIGINT",  # NULL where the log has none; so are all below
             "cached_input_tokens": "BIGINT",
             "output_tokens": "BIGINT",
@@ -127,6 +133,19 @@ _ALL = (
         },
         ("source", "day"),
         ("tenant", "time", "request_id"),
+    ),
+    # The keys and the places that a day's requests name, beside the numbers that stand for them.
+    Dataset(
+        "key_names",
+        {"source": "VARCHAR", "day": "DATE", "key_hash": "BIGINT", **_KEYS},
+        ("source", "day"),
+        KEYS,
+    ),
+    Dataset(
+        "place_names",
+        {"source": "VARCHAR", "day": "DATE", "place_hash": "BIGINT", **PLACES},
+        ("source", "day"),
+        tuple(PLACES),
     ),
     # Which resources a day's requests and metrics name: decides whether a charge's resource is known.
     Dataset(
@@ -209,18 +228,35 @@ _ALL = (
     ),
     # The keys of a day's requests; key_id ranks the key columns, empty first.
     Dataset("request_keys", {"day": "DATE", "key_id": "BIGINT", **_KEYS}, ("day",), ("key_id",)),
-    # The roll-up of a day's requests: what each unit's and each key's requests can be weighed by.
+    # The units on which a day's requests ran together: a set has a number of that day, from 1.
     Dataset(
-        "unit_weights",
-        {"day": "DATE", "hour": "TIMESTAMPTZ", "unit": "VARCHAR", "key_id": "BIGINT", **_WEIGHTS},
+        "unit_sets",
+        {"day": "DATE", "unit_set": "INTEGER", "unit": "VARCHAR"},
         ("day",),
-        ("unit", "hour", "key_id"),
+        ("unit_set", "unit"),
     ),
+    # The roll-up of a day's uncached requests: what those of a set of units (0: of none) and key can be weighed by.
     Dataset(
-        "key_weights",
-        {"day": "DATE", "hour": "TIMESTAMPTZ", "key_id": "BIGINT", **_WEIGHTS},
+        "request_weights",
+        {
+            "day": "DATE",
+            "hour": "TIMESTAMPTZ",
+            "unit_set": "INTEGER",
+            "key_id": "BIGINT",
+            "succeeded": "BOOLEAN",
+            **{f"with_{measure}": "BOOLEAN" for measure in MEASURES if measure != "requests"},
+            "requests": "BIGINT",
+            # Sums of weights; NULL where the requests lack the measure, or no unit can need their batch's.
+            **{measure: "HUGEINT" for measure in MEASURES if measure != "requests"},
+            # The same of weights divided (div) over the units of the set; NULL where that changes nothing.
+            **{
+                f"part_{measure}": "HUGEINT"
+                for measure in MEASURES
+                if measure not in ("list_price", "requests")
+            },
+        },
         ("day",),
-        ("hour", "key_id"),
+        ("hour", "unit_set", "key_id", "succeeded", *(f"with_{m}" for m in MEASURES if m != "requests")),
     ),
     # Names under which requests say where they ran, and which no metric, host or resource of the day has.
     Dataset(

@@ -307,3 +307,26 @@ def test_whole_gpu_samples_of_a_gpu_with_instances_are_ignored_and_place_it_nowh
     )
     given("requests", SCORING_FOR_SEARCH.replace("i-1", "i-2"))
     assert_allocated("cost_type | model | cost\n usage | scoring | 4")
+
+
+def test_an_idle_machine_weighs_its_week_by_what_all_of_it_has():
+    """One day of the week has gpu_ms and the other has not: both are weighed by how alone they decoded."""
+    one_machine("4")
+    given(
+        "requests",
+        """
+        time             | model | resource_id | gpu_micro_ms | ttft_micro_ms | latency_micro_ms | input_tokens | output_tokens
+        2026-01-03 10:00 | chat  | i-1         | 9000000      | 1000000       | 2000000          | 0            | 1
+        2026-01-04 10:00 | embed | i-1         |              | 1000000       | 2000000          | 0            | 1
+        2026-01-04 10:00 | score | i-1         |              | 1000000       | 2000000          | 0            | 1
+    """,
+    )
+    # Alone 185.00075, in company of another 92.50075 each.
+    assert_allocated(
+        """
+        model | cost_type | cost
+        chat  | idle      | 1.99999594597
+        embed | idle      | 1.000002027015
+        score | idle      | 1.000002027015
+        """
+    )

@@ -3,11 +3,13 @@
 from collections import defaultdict
 from itertools import pairwise
 
+import duckdb
 import numpy as np
+import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attribution.sweep import decoding_shares
+from attribution.sweep import batches, decoding_shares
 
 Interval = tuple[int, int, int]  # group, start, end in microseconds
 
@@ -91,3 +93,25 @@ def test_a_decoding_of_years_as_a_broken_log_may_tell_it_is_shared_like_any_othe
 
 def test_no_requests_have_no_shares() -> None:
     assert shares([]) == []
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 3), few_moments, few_moments), min_size=1, max_size=40),
+    st.integers(1, 9),
+)
+def test_a_batch_larger_than_memory_is_swept_in_stretches_alike(drawn: list[Interval], rows: int) -> None:
+    group, start, end = np.array(drawn, dtype=np.int64).T
+    with duckdb.connect() as con:
+        con.register("drawn", pa.table({"place_hash": group, "decode_start": start, "decode_end": end}))
+        con.execute(
+            "create table raw as select row_number() over () as number, place_hash, 0 as hour, 0 as key_hash, "
+            "true as timed, false as cached, decode_start, decode_end, null::bigint as share from drawn"
+        )
+        con.execute(
+            "create table placed as select distinct place_hash, 0 as hour, place_hash as unit_set from raw"
+        )
+        con.execute("create table number as select 0 as key_hash, 1 as served_by")
+        counts = dict(con.execute("select place_hash, count(*) from raw group by 1 order by 1").fetchall())
+        found = pa.concat_tables(batches(con, counts, rows)).sort_by("number")
+    assert found["number"].to_pylist() == list(range(1, len(drawn) + 1))
+    assert found["share"].to_pylist() == shares(drawn)

@@ -30,9 +30,9 @@ def add(name: str, rounds: int, folder: Path) -> None:
 
 
 def dump() -> None:
-    """The requests in force and the resources they name, a row a line, in order, whoever delivered them."""
+    """The requests in force and what they name, a row a line, in order, whoever delivered them."""
     con = warehouse.connect()
-    for dataset in ("requests", "named_resources"):
+    for dataset in ("requests", "named_resources", "key_names", "place_names"):
         warehouse.open_view(con, dataset)
         columns = "* exclude (delivery)" if dataset == "requests" else "*"
         texts = f"columns({columns})::varchar"

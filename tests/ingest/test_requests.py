@@ -308,6 +308,26 @@ def test_the_resources_that_requests_name_are_kept_by_day(tmp_path):
     ]
 
 
+def test_every_request_has_the_number_of_its_key_and_of_its_place_and_they_are_named_once(tmp_path):
+    asked = [request(n, tenant=f"t-{n % 2}", host="h-1", timestamp="2026-09-07T23:59:59Z") for n in range(4)]
+    deliver("requests", [log(tmp_path / "a.jsonl", *asked)])
+    deliver("requests", [log(tmp_path / "b.jsonl", request(5, tenant="t-1", host="h-2"))])
+    con = warehouse.connect()
+    for dataset in ("requests", "key_names", "place_names"):
+        warehouse.open_view(con, dataset)
+    assert con.execute(
+        "select request_id, hour, key.tenant, place.host from requests join key_names as key using (key_hash) "
+        "join place_names as place using (place_hash) order by all"
+    ).fetchall() == [
+        ("r0", 23, "t-0", "h-1"),
+        ("r1", 23, "t-1", "h-1"),
+        ("r2", 23, "t-0", "h-1"),
+        ("r3", 23, "t-1", "h-1"),
+        ("r5", 10, "t-1", "h-2"),
+    ]
+    assert con.execute("select count(*) from key_names").fetchall() == [(2,)]
+
+
 def test_a_request_that_does_not_count_names_no_resource(tmp_path):
     deliver("requests", [log(tmp_path / "a.jsonl", request(1), request(1, resource_id="i-1"))])
     deliver(

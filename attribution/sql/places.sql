@@ -1,12 +1,15 @@
--- Grain: one row per set of names under which requests of the day say where they ran.
--- A pod's units are those of its hour, so the hour is one of the names where a pod is given.
+-- Grain: one row per set of names under which requests of the day say where they ran, `hour` NULL for any.
+-- Rule:  a pod's units are those of its hour, so a place with a pod has a row for each.
 create table placement as
-select row_number() over () as placement, *
+select row_number() over (order by place_hash, hour) as placement, *
 from (
-    select distinct gpu_uuids, namespace, pod, host, resource_id,
-        case when pod <> '' then date_trunc('hour', time) end as pod_hour
-    from requests
-    where day = $day
+    select place.*, hours.hour, $day_start + to_hours(hours.hour) as pod_hour
+    from (
+        select distinct place_hash, gpu_uuids, namespace, pod, host, resource_id
+        from place_names
+        where day = $day
+    ) as place
+    left join range(24) as hours (hour) on place.pod <> ''
 );
 
 -- Grain: one row per placement and unit that serves it.
@@ -55,7 +58,7 @@ select distinct named.placement, named.unit
 from named
 join best on best.placement = named.placement and best.exactness = named.exactness;
 
--- Grain: one row per placement on units; equal sets of units have the same number.
+-- Grain: one row per placement on units; equal sets of units have the same number, from 1.
 create table placement_set as
 with member as (
     select placement, string_agg(unit, chr(30) order by unit) as units, count(*) as size
@@ -64,3 +67,16 @@ with member as (
 )
 select placement, dense_rank() over (order by units) as unit_set, size
 from member;
+
+-- Grain: one row per place and hour: on how many units a request ran, and on which set; on none: set 0, size 1.
+create table placed as
+select placement.place_hash, hours.hour::integer as hour, placement.placement,
+    coalesce(placement_set.unit_set, 0)::integer as unit_set, coalesce(placement_set.size, 1)::bigint as size
+from placement
+join range(24) as hours (hour) on placement.hour is null or placement.hour = hours.hour
+left join placement_set using (placement);
+
+create table unit_sets as
+select distinct $day as day, placement_set.unit_set::integer as unit_set, placement_unit.unit
+from placement_set
+join placement_unit using (placement);
