@@ -15,17 +15,15 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from attribution import queries, rollup, steps
-from attribution.day import LOOK_BACK, find_requests
+from attribution.day import LOOK_BACK
 from attribution.queries import Cells
 from attribution.replay import Replayed, Window, replay
-from attribution.world import World
 from finops.core import warehouse
 from finops.core.access import EVERYTHING, Scope
-from finops.core.datasets import DATASETS, KEYS
+from finops.core.datasets import KEYS
 from finops.core.periods import midnight
 
 _DAY = timedelta(days=1)
-PLACE = ("gpu_uuids", "namespace", "pod", "host", "resource_id")  # the names that say where a request ran
 WHOLE_DAY, WEEK_BEFORE = "day", "week"  # where a unit had no weight in its window
 
 
@@ -154,7 +152,7 @@ def _weighed(
         "models": models,
     }
     together = measure == "batch_tokens"  # a request weighs less the more decode beside it
-    with closing(_beside(replayed.world, day, unit)) as own:
+    with closing(_beside(replayed, day, unit)) as own:
         found, on_unit = f"select * from logged where {_WANTED}", "true"
         if together:
             latest = f"select max({_DECODED})::timestamp from ({found}) as logged"
@@ -164,35 +162,20 @@ def _weighed(
                 f"select * from logged where day = $day and ({_WANTED} "
                 f"or time < $until::timestamp::timestamptz and {_DECODED} >= $start::timestamp::timestamptz)"
             )
-        if kinds_of(unit) <= {"gpu", "mig", "remainder", "resource"} and (
-            together or not window.hourly or span
-        ):
-            places = _places(replayed, day, unit, found, values)
-            own.register("place_of_unit", places)
-            on_unit = f"exists (select 1 from place_of_unit as place where {_SAME_PLACE})"
+        if kinds_of(unit) <= {"gpu", "mig", "remainder", "resource"}:
+            on_unit = _ON_UNIT
         _execute(
             own,
             f"create table candidate as select row_number() over () as number, {_WANTED} as wanted, * "
             f"from ({found}) as logged where {on_unit}",
             values,
         )
-        _roll_up(own, replayed, day, _ONE_A_REQUEST)
-        find_requests(own, "single", "unit")
-        return own.sql(steps.text("requests_weighed", measure=measure)).to_arrow_table()
-
-
-def _places(
-    replayed: Replayed, day: date, unit: pa.Table, found: str, values: Mapping[str, object]
-) -> pa.Table:
-    """The names under which requests of the day ran on the unit."""
-    with closing(_beside(replayed.world, day, unit)) as own:
-        _execute(own, f"create table place as {_PLACES.format(found=found)}", values)
-        _roll_up(own, replayed, day, _ONE_A_PLACE)
-        find_requests(own, "place", "unit")
-        return own.sql(
-            "select place.* from place where number in ("
-            "select key.tenant::bigint from place_request join request_keys as key using (day, key_id))"
-        ).to_arrow_table()
+        _roll_up(own, replayed, day, together)
+        weight = f"weights.{measure}" if measure != "requests" else "weights.requests * 1000000"
+        part = f"coalesce(weights.part_{measure}, weights.{measure})"
+        if measure in ("requests", "list_price"):
+            part = "weights.requests * (1000000 // member.size)" if measure == "requests" else weight
+        return own.sql(steps.text("requests_weighed", weight=weight, part=part)).to_arrow_table()
 
 
 def _execute(con: DuckDBPyConnection, sql: str, values: Mapping[str, object]) -> DuckDBPyConnection:
@@ -209,66 +192,45 @@ _WANTED = (
     "and list_contains($models::varchar[], model))"
 )
 _DECODED = "time + to_microseconds(latency_micro_ms // 1000 + 1)"  # not before this
-_POD_HOUR = "case when {of}pod <> '' then date_trunc('hour', {of}time) end"
-_PLACES = (
-    "select row_number() over () as number, *, coalesce(pod_hour, time) as any_time from ("
-    f"select {', '.join(PLACE)}, {_POD_HOUR.format(of='')} as pod_hour, min(time) as time from ({{found}}) group by all)"
-)
-_SAME_PLACE = " and ".join(
-    [
-        *(f"logged.{name} = place.{name}" for name in PLACE),
-        f"{_POD_HOUR.format(of='logged.')} is not distinct from place.pod_hour",
-    ]
+_ON_UNIT = (
+    "(place_hash, hour) in (select (placed.place_hash, placed.hour) "
+    "from placed join single_member as member using (unit_set))"
 )
 
 
-def _as_requests(table: str, given: Mapping[str, str]) -> str:
-    """Rows in the shape of the dataset `requests`: the columns given, the others empty."""
-    columns = ", ".join(
-        f"{given.get(name, chr(39) * 2 if kind == 'VARCHAR' else 'null')}::{kind} as {name}"
-        for name, kind in DATASETS["requests"].columns.items()
-    )
-    return f"select {columns} from {table}"
-
-
-_ONE_A_PLACE = _as_requests(
-    "place",
-    {
-        **{name: name for name in PLACE},
-        "time": "any_time",
-        "tenant": "number",
-        "succeeded": "true",
-        "cached": "false",
-    },
-)
-_ONE_A_REQUEST = _as_requests(
-    "candidate",
-    {
-        **{name: name for name in DATASETS["requests"].columns},
-        "tenant": "case when wanted then number::varchar else '' end",
-    },
-)
-
-
-def _beside(world: World, day: date, unit: pa.Table) -> DuckDBPyConnection:
-    """Another DuckDB, for a roll-up beside that of the day: with the log as `logged`, and the unit."""
+def _beside(replayed: Replayed, day: date, unit: pa.Table) -> DuckDBPyConnection:
+    """Another DuckDB, for a roll-up beside that of the day: with the log as `logged`, and where it ran."""
+    world, params = replayed.world, replayed.params
     con = warehouse.connect()
     warehouse.view(con, "requests", world.of("requests", day, day + _DAY), "logged")
     con.register("unit_arrow", unit)
     con.execute("create table unit as select * from unit_arrow")
-    return con
-
-
-def _roll_up(con: DuckDBPyConnection, replayed: Replayed, day: date, rows: str) -> None:
-    """The roll-up of these rows instead of the day's."""
-    world, params = replayed.world, replayed.params
     for dataset in ("hosts", "owners"):
         world.view(con, dataset)
     world.name_resources(con, day - LOOK_BACK, day + _DAY)
-    world.view(con, "gpu_samples", day, day + _DAY)
+    for dataset in ("gpu_samples", "key_names", "place_names"):
+        world.view(con, dataset, day, day + _DAY)
     rollup.find_units(con, day, params)
-    con.execute(f"create view requests as select * replace (date '{day}' as day) from ({rows})")
-    rollup.roll_up(con, day, world.policy, params)
+    rollup.find_places(con, day, params)
+    con.execute("create view request_keys as select *, key_hash as key_id from key_names")
+    steps.run(con, "unit_requests", stage="single", units="unit")
+    con.execute("drop view request_keys")
+    return con
+
+
+def _roll_up(con: DuckDBPyConnection, replayed: Replayed, day: date, every_batch: bool) -> None:
+    """The roll-up of the candidates instead of the day's, each under a key of its own: its number for a tenant."""
+    number = "case when wanted then number else 0 end"
+    con.execute(f"create view requests as select * replace ({number} as key_hash) from candidate")
+    con.execute("drop view key_names")
+    con.execute(
+        "create table key_names as select distinct source, day, key_hash, "
+        f"{steps.comma()} from (select * replace ({number} as key_hash, ({number})::varchar as tenant) from candidate)"
+    )
+    rollup.weigh(con, day, replayed.world.policy, replayed.params, every_batch)
+    con.execute("drop table single_member")
+    con.execute("drop table single_asked")
+    steps.run(con, "unit_requests", stage="single", units="unit")
 
 
 def _page(

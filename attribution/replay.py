@@ -126,9 +126,11 @@ def _keep_units(con: DuckDBPyConnection, day: date, cells: Cells, window: Window
         """
         create temp table unit_beside as
         select unit
-        from unit_weights as roll
-        join request_keys as key using (day, key_id)
-        where roll.day = $day
+        from unit_sets as member
+        join (
+            select distinct day, unit_set, model from request_weights join request_keys using (day, key_id)
+        ) as key using (day, unit_set)
+        where member.day = $day
         group by unit
         having not bool_or(list_contains($models::varchar[], key.model))
         """,

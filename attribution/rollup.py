@@ -52,26 +52,38 @@ def roll_up(
     `batch_tokens` of requests that decode in a batch is NULL where no unit of the day can be weighed by it:
     to sweep a batch is dear. `every_batch`: sweep them all.
     """
+    find_places(con, day, params)
+    weigh(con, day, policy, params, every_batch)
+
+
+def find_places(con: DuckDBPyConnection, day: date, params: steps.Parameters) -> None:
+    """On which units a request ran, by its place and hour: the tables placed, placement and unit_sets."""
     for name in TABLES:
         con.execute(f"drop view if exists {name}")
-    _require_different(con, day)
-    steps.run(con, "owner_now", params)
+    _require_different(con, day, "place_names", "place_hash")
     steps.run(con, "places", params)
+
+
+def weigh(
+    con: DuckDBPyConnection, day: date, policy: Policy, params: steps.Parameters, every_batch: bool = False
+) -> None:
+    """The rest of `roll_up`, of requests whose places are found."""
+    _require_different(con, day, "key_names", "key_hash")
+    steps.run(con, "owner_now", params)
     steps.run(con, "raw", params)
     numbers.give(con, day, policy, params)
     _gather(con, every_batch)
     steps.run(con, "rollup", params)
 
 
-def _require_different(con: DuckDBPyConnection, day: date) -> None:
-    for table, column in (("key_names", "key_hash"), ("place_names", "place_hash")):
-        (same,) = con.execute(
-            f"select count(*) > count(distinct {column}) "
-            f"from (select distinct * exclude (source) from {table} where day = $day)",
-            {"day": day},
-        ).fetchall()[0]
-        if same:
-            raise SameHash(f"{day}: two different rows of {table} have the same {column}")
+def _require_different(con: DuckDBPyConnection, day: date, table: str, column: str) -> None:
+    (same,) = con.execute(
+        f"select count(*) > count(distinct {column}) "
+        f"from (select distinct * exclude (source) from {table} where day = $day)",
+        {"day": day},
+    ).fetchall()[0]
+    if same:
+        raise SameHash(f"{day}: two different rows of {table} have the same {column}")
 
 
 def _gather(con: DuckDBPyConnection, every_batch: bool) -> None:

@@ -1,27 +1,23 @@
 -- Grain: one row per request that the unit served in the window, with its team and its weight by the measure.
 -- Rule:  each stands under a key of its own, the number in place of its tenant; a cached one weighs nothing.
 with weighed as (
-    select key.tenant::bigint as number, sum(single.sum_{measure})::hugeint as weight
-    from single_request as single
-    join request_keys as key on key.day = single.day and key.key_id = single.key_id
-    where key.tenant <> ''
-    group by key.tenant
+    select weights.key_id, {part} as weight
+    from request_weights as weights
+    join single_member as member using (day, unit_set)
+    union all
+    select weights.key_id, {weight}
+    from request_weights as weights
+    join single_asked as member using (day, key_id)
 ),
--- What is cached is in no roll-up of weights: it ran where its place says.
-place as (
-    select distinct gpu_uuids, namespace, pod, host, resource_id
-    from candidate
-    where number in (select number from weighed)
+numbered as (
+    select key.tenant::bigint as number, any_value(key.team) as team, sum(weighed.weight)::hugeint as weight
+    from request_keys as key
+    left join weighed using (key_id)
+    where key.tenant <> '0'
+    group by key.tenant
 )
-select candidate.* exclude (number, wanted, team), key.team,
-    date_trunc('hour', candidate.time) as hour,
-    coalesce(weighed.weight, 0)::decimal(38, 0) as weight
+select candidate.* exclude (number, wanted, team, hour), numbered.team, date_trunc('hour', candidate.time) as hour,
+    coalesce(numbered.weight, 0)::decimal(38, 0) as weight
 from candidate
-join request_keys as key on key.tenant = candidate.number::varchar
-left join weighed on weighed.number = candidate.number
-where candidate.wanted and (weighed.number is not null or candidate.cached and exists (
-    select 1 from place
-    where place.gpu_uuids = candidate.gpu_uuids and place.namespace = candidate.namespace
-        and place.pod = candidate.pod and place.host = candidate.host
-        and place.resource_id = candidate.resource_id
-))
+join numbered using (number)
+where candidate.wanted and (numbered.weight is not null or candidate.cached)
