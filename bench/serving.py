@@ -137,9 +137,23 @@ def sessions(folder: Path, users: Sequence[str]) -> list[str]:
     return done.stdout.split()
 
 
+def cpu_seconds(process: int) -> float:
+    """Of a process and its children, user and system."""
+    spent = 0.0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            number, rest = stat.read_text().split(" (", 1)
+            fields = rest.rpartition(") ")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if process in (int(number), int(fields[1])):
+            spent += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return spent
+
+
 @contextmanager
-def server(folder: Path) -> Iterator[int]:
-    """The server as `docker-compose.yml` starts it, once it listens; its port."""
+def server(folder: Path) -> Iterator[tuple[int, int]]:
+    """The server as `docker-compose.yml` starts it, once it listens; its port and its process."""
     with socket.socket() as free:
         free.bind((HOST, 0))
         port = free.getsockname()[1]
@@ -155,7 +169,7 @@ def server(folder: Path) -> Iterator[int]:
                 if time.monotonic() > deadline or process.poll() is not None:
                     raise
                 time.sleep(0.02)
-        yield port
+        yield port, process.pid
     finally:
         process.terminate()
         process.wait(30)
@@ -186,7 +200,7 @@ def attributing(folder: Path, day: date) -> Iterator[list[float]]:
 def first_page(folder: Path, session: str) -> dict[str, float]:
     """Milliseconds from the server's start, and from its first answer, to the overview; nothing is warm."""
     started = time.perf_counter()
-    with server(folder) as port:
+    with server(folder) as (port, _):
         health = Reader(port, session).get("/healthz")
         assert health[0] == 200, health
         status, _, seconds = Reader(port, session).get("/")
@@ -223,13 +237,18 @@ def run(folder: Path, seconds: float = 60, readers: int = READERS, quiet: bool =
     prepare(folder)
     keys = sessions(folder, [("finance", "engineer", "owner", "finance")[n % 4] for n in range(readers)])
     fresh = [first_page(folder, keys[0]) for _ in range(3)]
-    with server(folder) as port:
+    with server(folder) as (port, process):
+        read(port, keys, 5, seed=2)  # every thread of the server has answered once
+        before = cpu_seconds(process)
         if quiet:
             found, took = read(port, keys, seconds), []
         else:
             with attributing(folder, day) as took:
                 found = read(port, keys, seconds)
+        spent = cpu_seconds(process) - before
+    pages = sum(len(one) for one in found.seconds.values())
     return {
+        "server's CPU ms a page": spent / pages * 1000,
         "first page": {name: min(one[name] for one in fresh) for name in fresh[0]},
         "pages": found.table(),
         "attributions": len(took),

@@ -196,9 +196,9 @@ EMAIL_USE_SSL = _mail.scheme == "smtps"
 EMAIL_TIMEOUT = 30
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", f"finops@{_site.hostname}")
 
-# Pages: how long one may compute, and how many rows of figures each process remembers (about 1 KiB a row).
+# Pages: how long one may compute, and how much each process remembers of what it told.
 FINOPS_PAGE_SECONDS = env.integer("FINOPS_PAGE_SECONDS", 20, least=1)
-FINOPS_CACHE_ROWS = env.integer("FINOPS_CACHE_ROWS", 50_000)
+FINOPS_CACHE_MB = env.integer("FINOPS_CACHE_MB", 64)
 
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", "")
 if CELERY_BROKER_URL and urlsplit(CELERY_BROKER_URL).scheme not in {"redis", "rediss", "amqp", "amqps"}:

@@ -106,5 +106,5 @@ def share_attributed(start: date, end: date, snapshot: int | None = None) -> Sha
         reached, adrift, by_default, by_rule = row
         return [(reached, adrift, by_default, by_rule, dict(unconverted))]
 
-    hashes = (*allocations.hashes, *charges.hashes)
-    return ShareAttributed(*cached("share_attributed", hashes, (start, end), compute)[0])
+    now = spans.content(["allocation_days", "charge_days"], start, end, snapshot)
+    return ShareAttributed(*cached("share attributed", now, (start, end), compute)[0])

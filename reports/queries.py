@@ -82,7 +82,6 @@ class _Read:
     in_period: str
     in_month: str
     parameters: dict[str, object]
-    hashes: tuple[str, ...]
 
 
 def _read(
@@ -132,7 +131,6 @@ def _read(
         in_period,
         in_month,
         parameters,
-        (*costs.hashes, *served.hashes),
     )
 
 
@@ -271,7 +269,15 @@ def figures_by(
         return {tuple(row[:width]): Figures(*row[width:]) for row in rows}
 
     told = (columns, selection.grain, read.where, repr(sorted(read.parameters.items())))
-    return cached("figures", read.hashes, told, compute)
+    return cached("figures", content(selection, snapshot), told, compute)
+
+
+def content(selection: Selection, snapshot: int) -> str:
+    """What tells one state of the allocations and requests selected from another."""
+    datasets = ["allocation_days", "request_days"]
+    if selection.grain == "hour":
+        datasets += ["allocations", "request_hours"]
+    return spans.content(datasets, selection.start, selection.end, snapshot)
 
 
 @dataclass(frozen=True)
@@ -317,6 +323,7 @@ class Overview:
     incomplete: dict[
         date, str
     ]  # days of the month whose bill or logs are still to come, with what is missing
+    content: str  # of the files that it was read from
 
 
 def newest_day(snapshot: int | None = None) -> date | None:
@@ -354,6 +361,7 @@ def overview(month: date | None, scope: Scope) -> Overview | None:
         _by_day(found, whole),
         _by_day(found, before),
         incomplete,
+        content(selection, snapshot),
     )
 
 
@@ -399,15 +407,17 @@ def cost_by_day(span: Span, where: Mapping[str, str], scope: Scope) -> dict[date
     if scope.teams is not None:
         parameters["visible"] = sorted(scope.teams)
         conditions += " and list_contains($visible::VARCHAR[], team)"
-    columns = [*where, *(["team"] if scope.teams is not None else []), "cost"]
-    read = spans.rows("allocation_days", dict.fromkeys(columns), span.start, span.end)
+    columns = dict.fromkeys([*where, *(["team"] if scope.teams is not None else []), "cost"])
+    snapshot = warehouse.latest()
+    read = spans.rows("allocation_days", columns, span.start, span.end, snapshot)
     query = sql("cost_by_day").format(allocations=read.text, where=conditions)
 
     def compute() -> dict[date, Decimal]:
         with warehouse.reading() as con:
             return dict(con.execute(query, parameters).fetchall())
 
-    return dict(cached("cost_by_day", read.hashes, (conditions, repr(sorted(parameters.items()))), compute))
+    now = spans.content(["allocation_days"], span.start, span.end, snapshot)
+    return dict(cached("cost by day", now, (conditions, repr(sorted(parameters.items()))), compute))
 
 
 def incomplete_days(span: Span) -> dict[date, str]:
@@ -441,7 +451,8 @@ def sources(span: Span, newest: date) -> list[SourceState]:
         with warehouse.reading() as con:
             return con.execute(sql("source_days").format(charge_days=read.text), days).fetchall()
 
-    rows = cached("source_days", read.hashes, tuple(days.values()), compute)
+    now = spans.content(["charge_days"], expected.start, expected.end, snapshot)
+    rows = cached("days of sources", now, tuple(days.values()), compute)
     present: dict[tuple[str, str], set[date]] = {}
     for source, day in rows:
         present.setdefault(("billing", source), set()).add(day)
@@ -494,6 +505,7 @@ class Exploration:
     rows: Ranked
     periods: dict[str, Figures]
     series: dict[tuple[str, str], Figures]  # (period, value)
+    content: str  # of the files that it was read from
 
     @cached_property
     def total(self) -> Figures:
@@ -507,9 +519,10 @@ def explore(
     snapshot = warehouse.latest()
     periods = {period: one for (period,), one in figures_by(selection, ("period",), snapshot).items()}
     if not selection.by:
-        return Exploration(list(periods.items()), periods, {})
+        return Exploration(list(periods.items()), periods, {}, content(selection, snapshot))
     by = selection.by[0]
     rows = [(value, one) for (value,), one in figures_by(selection, (by,), snapshot).items()]
     values = tuple(charted(rows))
     series = figures_by(selection, ("period", by), snapshot, values) if values else {}
-    return Exploration(rows, periods, {(period, value): one for (period, value), one in series.items()})
+    drawn = {(period, value): one for (period, value), one in series.items()}
+    return Exploration(rows, periods, drawn, content(selection, snapshot))

@@ -415,16 +415,18 @@ def on_statements(allocations: str = "allocation_days") -> str:
 
 
 def _exact_lines(con: DuckDBPyConnection, period: str, snapshot: int) -> list[_ExactLine]:
-    hashes = spans.open_view(con, "allocation_days", snapshot, touching=days_of(period))
+    days = days_of(period) or (date.min, date.max)
 
     def compute() -> list[_ExactLine]:
+        spans.open_view(con, "allocation_days", snapshot, touching=days)
         query = sql("statement_lines").format(on_statements=on_statements())
         return [
             _ExactLine(LineKey(*key), cost, first_day, last_day)
             for _, *key, cost, first_day, last_day in con.execute(query, {"periods": [period]}).fetchall()
         ]
 
-    return cached("statement lines", hashes, period, compute)
+    now = spans.content(["allocation_days"], *days, snapshot)
+    return cached("statement lines", now, period, compute)
 
 
 # Corrections: what a closed month would say today, less what it said

@@ -2,6 +2,7 @@
 
 import threading
 from bisect import insort
+from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -41,6 +42,12 @@ def latest(folder: Path) -> int:
         return 0
     _newest[folder] = newest
     return newest[0]
+
+
+def state(folder: Path, snapshot: int) -> Hashable | None:
+    """What tells the newest state from every other; None of an earlier one."""
+    newest = _newest.get(folder)
+    return None if newest is None or newest[0] != snapshot else (folder, *newest)
 
 
 def files(folder: Path, dataset: str, snapshot: int) -> list[ManifestFile]:

@@ -1,7 +1,7 @@
-"""What pages were told before: results kept in memory by the content of the files that they were read from.
+"""What pages were told before, kept in memory by the content of the files that it was read from.
 
-A result is never told stale: another content is another key. What a reader may see is part of the
-parameters, so that no two scopes share one.
+Nothing is told stale: other files are another key. What a reader may see is part of the parameters,
+so that no two scopes share a result.
 """
 
 import threading
@@ -15,11 +15,11 @@ Result = TypeVar("Result", bound=Sized)
 
 
 class Results:
-    """The results asked for last, up to a number of rows in all; safe to share between threads."""
+    """The results asked for last, up to a size in all; safe to share between threads."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Hashable, Sized] = OrderedDict()
-        self._rows = 0
+        self._bytes = 0
         self._busy: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
 
@@ -45,15 +45,23 @@ class Results:
     def _keep(self, key: Hashable, result: Sized) -> None:
         with self._lock:
             self._kept[key] = result
-            self._rows += 1 + len(result)
-            while self._rows > settings.FINOPS_CACHE_ROWS:
+            self._bytes += _size(result)
+            while self._bytes > settings.FINOPS_CACHE_MB * 1024**2:
                 _, dropped = self._kept.popitem(last=False)
-                self._rows -= 1 + len(dropped)
+                self._bytes -= _size(dropped)
+
+
+def _size(result: Sized) -> int:
+    """About how many bytes it takes: a row of figures is a KiB of Python objects."""
+    return 1024 + (len(result) if isinstance(result, str) else 1024 * len(result))
 
 
 _results = Results()
 
 
-def cached(name: str, files: tuple[str, ...], parameters: Hashable, compute: Callable[[], Result]) -> Result:
-    """What `compute` tells of the files with these hashes. Nobody may change it: others are told the same object."""
-    return _results.get((name, files, parameters), compute)
+def cached(what: str, content: Hashable, parameters: Hashable, compute: Callable[[], Result]) -> Result:
+    """What `compute` tells of files with this content; parameters are all else that it depends on.
+
+    Nobody may change it: others are told the same object.
+    """
+    return _results.get((what, content, parameters), compute)

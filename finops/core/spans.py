@@ -4,15 +4,18 @@ A day that is attributed again shows at once: it is read by itself, and left out
 the month is compacted anew.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+import threading
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
+from hashlib import sha256
+from typing import Any, TypeVar, cast
 
 from duckdb import DuckDBPyConnection
 
-from finops.core import warehouse
+from finops.core import manifest, warehouse
 from finops.core.layers import LAYERED, Layer, layers_of
 from finops.core.models import ManifestFile
 from finops.core.periods import next_month
@@ -27,10 +30,19 @@ class Rows:
     text: str
     files: tuple[ManifestFile, ...]
 
-    @property
-    def hashes(self) -> tuple[str, ...]:
-        """What tells one content from another; the layers of equal days may differ and read the same."""
-        return tuple(file.sha256 for file in self.files)
+
+def content(datasets: Sequence[str], first: date, end: date, snapshot: int | None = None) -> str:
+    """What tells one content of the days in [first, end) from another: a digest of the hashes of their files.
+
+    Reading a layer instead of the days it was made from changes nothing.
+    """
+    snapshot = warehouse.latest() if snapshot is None else snapshot
+
+    def digest() -> str:
+        found = [file for name in datasets for file in warehouse.files(name, snapshot, touching=(first, end))]
+        return sha256("".join(file.sha256 for file in found).encode()).hexdigest()
+
+    return _remembered(snapshot, ("content", tuple(datasets), first, end), digest)
 
 
 def rows(
@@ -48,7 +60,14 @@ def rows(
     `whole_months`: a month that lies within the span may be one day, its first.
     """
     snapshot = warehouse.latest() if snapshot is None else snapshot
-    names = ["day", *(name for name in columns if name != "day")]
+    names = ("day", *(name for name in columns if name != "day"))
+    what = ("rows", dataset, names, first, end, whole_months)
+    return _remembered(snapshot, what, lambda: _rows(dataset, names, first, end, snapshot, whole_months))
+
+
+def _rows(
+    dataset: str, names: Sequence[str], first: date, end: date, snapshot: int, whole_months: bool
+) -> Rows:
     layers = {layer: _by_month(warehouse.files(layer.name, snapshot)) for layer in layers_of(dataset)}
     parts = _Parts()
     for month, days in _by_month(warehouse.files(dataset, snapshot)).items():
@@ -79,6 +98,28 @@ def rows(
     return parts.rows(dataset, names)
 
 
+Found = TypeVar("Found")
+_memory: OrderedDict[Hashable, Any] = OrderedDict()
+_memory_lock = threading.Lock()
+_MOST = 512
+
+
+def _remembered(snapshot: int, what: Hashable, find: Callable[[], Found]) -> Found:
+    """What was found before for the same question at the newest snapshot."""
+    state = manifest.state(warehouse.folder(), snapshot)
+    if state is None:
+        return find()
+    with _memory_lock:
+        if (state, what) in _memory:
+            return cast(Found, _memory[state, what])
+    found = find()
+    with _memory_lock:
+        _memory[state, what] = found
+        while len(_memory) > _MOST:
+            _memory.popitem(last=False)
+    return found
+
+
 @dataclass
 class _Parts:
     """Which files are read, and how."""
@@ -96,13 +137,23 @@ class _Parts:
             files += copies
         for layer, held in self.some.items():
             for copy, days in held:
-                listed = ", ".join(f"date '{day}'" for day in days)
-                texts.append(f"{warehouse.rows_of(layer.name, [copy], names)} where day in ({listed})")
+                texts.append(f"{warehouse.rows_of(layer.name, [copy], names)} where {_among(days)}")
                 files.append(copy)
         if self.days or not texts:
             texts.append(warehouse.rows_of(dataset, self.days, names))
             files += self.days
         return Rows(f"({' union all '.join(texts)})", tuple(files))
+
+
+def _among(days: Sequence[date]) -> str:
+    """The condition that `day` is one of these, in order, as few ranges."""
+    ranges: list[list[date]] = []
+    for day in days:
+        if ranges and day - ranges[-1][1] == timedelta(days=1):
+            ranges[-1][1] = day
+        else:
+            ranges.append([day, day])
+    return " or ".join(f"day between date '{first}' and date '{last}'" for first, last in ranges)
 
 
 def _held(layers: dict[Layer, dict[date, list[ManifestFile]]], month: date, copy: ManifestFile) -> int | None:
@@ -119,12 +170,11 @@ def open_view(
     snapshot: int | None = None,
     *,
     touching: tuple[date, date] | None = None,
-) -> tuple[str, ...]:
-    """As `warehouse.open_view`, of a dataset that has layers; the hashes of the files that it reads."""
+) -> None:
+    """As `warehouse.open_view`, of a dataset that has layers; rows of other days may be among them."""
     shape = layers_of(dataset)[-1].columns
     found = rows(dataset, list(shape), *(touching or (date.min, date.max)), snapshot)
     con.execute(f'create or replace temp view "{dataset}" as from {found.text}')
-    return found.hashes
 
 
 def _by_month(files: Iterable[ManifestFile]) -> dict[date, list[ManifestFile]]:

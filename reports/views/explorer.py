@@ -5,11 +5,14 @@ import csv
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET
 
 from finops.core.access import scope_of
 from finops.core.datasets import KEYS
 from finops.core.money import plain
+from finops.core.results import cached
 from reports import charts, queries
 from reports.filters import MEASURES, ExplorerQuery, explorer_query
 from reports.queries import GRAINS, Exploration, Figures, Ranked
@@ -37,11 +40,34 @@ def explorer(request: HttpRequest) -> HttpResponse:
     newest = queries.newest_day()
     if newest is None:
         return render(request, "reports/explorer.html", {"currency": settings.FINOPS_CURRENCY})
-    query = explorer_query(request.GET, newest)
+    query, scope = explorer_query(request.GET, newest), scope_of(request.user)
     found = queries.explore(
-        query.selection(scope_of(request.user)),
-        lambda rows: charts.charted(ranked(rows, query), query.measure),
+        query.selection(scope), lambda rows: charts.charted(ranked(rows, query), query.measure)
     )
+    context = {
+        "query": query,
+        "explored": cached(
+            "explored", found.content, (query.query(), scope), lambda: _explored(found, query)
+        ),
+        "chips": [
+            (key, value, query.without(key, value).query())
+            for key, values in query.where.items()
+            for value in values
+        ],
+        "explained": query.explained(),
+        "keys": KEYS,
+        "grains": GRAINS,
+        "measures": [(name, label) for name, (label, _) in MEASURES.items()],
+        "billing_periods": queries.billing_periods(),
+        "incomplete": queries.incomplete_days(queries.Span(query.start, query.end)),
+        "currency": settings.FINOPS_CURRENCY,
+    }
+    return render(request, "reports/explorer.html", context)
+
+
+def _explored(found: Exploration, query: ExplorerQuery) -> SafeString:
+    """The chart and the tables: the part of the page that the figures and the query alone decide."""
+    order = ranked(found.rows, query)
     rows, others = shown(found, query)
     context = {
         "query": query,
@@ -51,26 +77,17 @@ def explorer(request: HttpRequest) -> HttpResponse:
         ],
         "others": others,
         "headings": [(name, _heading(name), query.sorted_by(name).query()) for name in COLUMNS],
-        "chips": [
-            (key, value, query.without(key, value).query())
-            for key, values in query.where.items()
-            for value in values
-        ],
         "everything": query.with_all_rows().query(),
         "chart": charts.exploration(
-            found, query, charts.charted(ranked(found.rows, query), query.measure), settings.FINOPS_CURRENCY
+            found, query, charts.charted(order, query.measure), settings.FINOPS_CURRENCY
         ),
         "over_time": sorted(found.periods.items()),
         "explained": query.explained(),
         "measure_label": MEASURES[query.measure][0],
-        "keys": KEYS,
-        "grains": GRAINS,
-        "measures": [(name, label) for name, (label, _) in MEASURES.items()],
-        "billing_periods": queries.billing_periods(),
-        "incomplete": queries.incomplete_days(queries.Span(query.start, query.end)),
+        "chips": bool(query.where),
         "currency": settings.FINOPS_CURRENCY,
     }
-    return render(request, "reports/explorer.html", context)
+    return render_to_string("reports/_explored.html", context)
 
 
 @require_GET
