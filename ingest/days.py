@@ -61,6 +61,8 @@ class DayLoader:
     reads: str  # the name under which `rows` reads a piece
     rows: str  # the .sql file that makes rows of it: file, line, reason, day and the dataset's columns
     derived: Mapping[str, str] = MappingProxyType({})  # columns that follow from a row's others, as SQL
+    ranked: str = "from piece"  # SQL of a piece's rows with what `order` names
+    order: tuple[str, ...] | None = None  # gives the dataset's order at less cost
     identity: tuple[str, ...]  # what two rows of a day that repeat one another have in common
     loses: str  # the .sql file that chooses, among `repeated` rows, the places of those that do not count
     names: Mapping[
@@ -150,8 +152,10 @@ class DayLoader:
 
         def write(con: duckdb.DuckDBPyConnection, day: date) -> tuple[date, list[NewFile]]:
             partition = warehouse.partition(self.dataset, context.source, day)
-            rows = f"select * from piece where day = date '{day}'"
-            return day, [warehouse.write(con, self.dataset, partition, rows, days=(day, day))]
+            rows = f"select * from ({self.ranked}) where day = date '{day}'"
+            return day, [
+                warehouse.write(con, self.dataset, partition, rows, days=(day, day), order=self.order)
+            ]
 
         for day, files in in_threads(con, write, [day for day, _, _ in days]):
             self.days.setdefault(day, _Day()).brought.extend(files)

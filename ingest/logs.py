@@ -18,6 +18,12 @@ class RequestLog(DayLoader):
     reads = "log_text"
     rows = "requests"
     derived = MappingProxyType({"hour": "date_part('hour', \"time\")", **HASHES})
+    # A number sorts in half the time of a name.
+    ranked = (
+        "select * from piece join (select tenant, row_number() over (order by tenant)::integer as rank "
+        "from (select distinct tenant from piece)) using (tenant)"
+    )
+    order = ("rank", '"time"', "line")
     identity = ("request_id",)
     loses = "later_requests"
     names = MappingProxyType(

@@ -15,7 +15,7 @@ from ingest.sources.files import InputFile, Unreadable
 REQUIRED = ("request_id", "timestamp", "model")
 TEXTS = (
     *"request_id model model_version feature tenant team environment region endpoint provider project".split(),
-    *"host resource_id namespace pod gpu_uuid status cached".split(),
+    *"host resource_id namespace pod status cached".split(),
 )
 # Read as values too, each by the macro (of ingest.formats.values) of this name.
 VALUES = {
@@ -25,8 +25,10 @@ VALUES = {
     ),
     **dict.fromkeys(("gpu_ms", "latency_ms", "ttft_ms", "queue_ms"), "micro"),
     "value": "money",
+    "gpu_uuid": "names",
 }
 FIELDS = (*TEXTS, *VALUES)
+REMARKED = tuple(field for field in VALUES if field != "timestamp")  # texts that only tell what is wrong
 
 
 # A number with more digits than a double keeps, and what stands around it as the value of a member.
@@ -119,7 +121,9 @@ def _rows(table: Table, name: str, packed: int) -> LogPiece:
             *(
                 f"{table.text(column) if column else 'null::varchar'} as {field}"
                 for field, column in found.items()
+                if field not in REMARKED
             ),
+            *(f"{table.remark(found[field], VALUES[field])} as {field}" for field in REMARKED),
             *(f"{table.value(found[field], macro)} as {field}_value" for field, macro in VALUES.items()),
         ]
     )

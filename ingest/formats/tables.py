@@ -58,6 +58,16 @@ class Table:
             return f"to_json({name})::varchar"
         return f"{name}::varchar"
 
+    def remark(self, column: str | None, macro: str) -> str:
+        """SQL of the text of a column that `value` reads, where the value may be missing and the text is not."""
+        if column is None:
+            return "null::varchar"
+        if self.columns[column] == "VARCHAR":
+            return self.text(column)
+        if macro == "names" and self.columns[column] == "VARCHAR[]":
+            return "null::varchar"
+        return f"case when {self.value(column, macro)} is null then {self.text(column)} end"
+
     def value(self, column: str | None, macro: str) -> str:
         """SQL that reads a column by a macro of `values`; straight where its type needs no text."""
         if column is None:
@@ -73,6 +83,8 @@ class Table:
             return f"case when abs({name}) < 9000000000000 then {name}::bigint * 1000000 end"
         if macro == "money" and kind in INTEGERS:
             return f"{name}::decimal(38, 12)"
+        if macro == "names" and kind == "VARCHAR[]":
+            return f"sorted_names({name})"
         return f"{macro}(nullif({self.text(column)}, ''))"
 
 

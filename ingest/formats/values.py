@@ -42,6 +42,12 @@ MACROS = (
     r"+ to_hours(try_cast(nullif(regexp_extract(t, '[Tt ](2[4-9]|3\d|4[0-7]):', 1), '') as integer))) end",
     "moment(t) as case when is_calendar(t) then calendar_time(t) "
     "when is_number(t) then unix_time(try_cast(trim(t) as decimal(38, 6))) end",
+    # A list of names, or one, or several as JSON: sorted, none empty. In a list one may come twice, at no harm.
+    "sorted_names(l) as case when l is null then []::varchar[] when len(l) = 1 and l[1] <> '' then l "
+    "when list_contains(l, '') then list_sort(list_filter(l, lambda x: x <> '')) else list_sort(l) end",
+    "names(t) as case when coalesce(t, '') = '' then []::varchar[] when t[1] <> '[' then [t] "
+    "when json_valid(t) then sorted_names(list_distinct("
+    "from_json(case when json_valid(t) then t end, '[\"VARCHAR\"]'))) end",
     "utc_day(m) as cast(make_timestamp(epoch_us(m)) as date)",
 )
 

@@ -33,8 +33,7 @@ select
         when least(gpu_ms_value, latency_ms_value, ttft_ms_value, queue_ms_value) < 0 then 'a duration is negative'
         when cached_input_tokens_value > coalesce(input_tokens_value, cached_input_tokens_value)
             then 'cached_input_tokens is larger than input_tokens'
-        when coalesce(gpu_uuid, '')[1] = '[' and not json_valid(gpu_uuid)
-            then 'gpu_uuid is neither a name nor a list of names: ' || gpu_uuid
+        when gpu_uuid_value is null then 'gpu_uuid is neither a name nor a list of names: ' || gpu_uuid
     end as reason,
     utc_day(timestamp_value) as day,
     coalesce(request_id, '') as request_id,
@@ -53,12 +52,7 @@ select
     coalesce(resource_id, '') as resource_id,
     coalesce(namespace, '') as namespace,
     coalesce(pod, '') as pod,
-    case
-        when coalesce(gpu_uuid, '') = '' then []::varchar[]
-        when gpu_uuid[1] = '[' then list_sort(list_distinct(list_filter(
-            from_json(case when json_valid(gpu_uuid) then gpu_uuid end, '["VARCHAR"]'), lambda x: x <> '')))
-        else [gpu_uuid]
-    end as gpu_uuids,
+    gpu_uuid_value as gpu_uuids,
     input_tokens_value as input_tokens,
     cached_input_tokens_value as cached_input_tokens,
     output_tokens_value as output_tokens,
