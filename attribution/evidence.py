@@ -16,7 +16,7 @@ from duckdb import DuckDBPyConnection
 
 from attribution import queries, rollup, steps
 from attribution.day import LOOK_BACK
-from attribution.queries import Cells
+from attribution.queries import Cells, Values
 from attribution.replay import Replayed, Window, replay
 from finops.core import warehouse
 from finops.core.access import EVERYTHING, Scope
@@ -71,7 +71,7 @@ class RequestsBehind:
 def requests_behind(
     day: date,
     window: Window,
-    where: Mapping[str, str],
+    where: Mapping[str, Values],
     scope: Scope = EVERYTHING,
     *,
     limit: int = 5,
@@ -95,7 +95,7 @@ def requests_behind(
             return RequestsBehind(measure, span, weight, 0, cost, 0, 0, Decimal(0), ())
         weighed = _weighed(con, replayed, day, window, measure, span)
         con.register("weighed_arrow", weighed)
-        is_whole = where.get("cost_type") == "usage" or replayed.world.policy.idle == "spread"
+        is_whole = cells.wanted("cost_type") == ("usage",) or replayed.world.policy.idle == "spread"
         steps.run(
             con,
             "requests_behind",

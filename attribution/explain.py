@@ -15,7 +15,7 @@ from duckdb import DuckDBPyConnection
 from attribution import queries, steps
 from attribution.models import PolicyChange, Run
 from attribution.queries import FILTERS as FILTERS
-from attribution.queries import Cells
+from attribution.queries import Cells, Values
 from attribution.replay import Replayed, replay
 from finops.core import warehouse
 from finops.core.access import EVERYTHING, Scope
@@ -64,11 +64,7 @@ class ExplainedShare:
 
     @property
     def unit_name(self) -> str:
-        """The unit in words: `GPU GPU-1`, `MIG 7 of GPU-1`, `rest of GPU-1`, `resource i-1`, `model chat`."""
-        kind, _, name = self.unit.partition(":")
-        name = name.replace("\x1f", " ").strip()
-        label = {"g": "GPU", "i": "MIG of GPU", "m": "rest of GPU", "r": "resource"}.get(kind, kind)
-        return f"{label} {name}" if self.unit else ""
+        return name_of(self.unit)
 
     @property
     def weight_share(self) -> Decimal | None:
@@ -79,6 +75,13 @@ class ExplainedShare:
     def share(self) -> Decimal:
         """The part of the group's cost, as a ratio; only for showing."""
         return self.cost / self.group_cost if self.group_cost else Decimal(0)
+
+
+def name_of(unit: str) -> str:
+    """The unit in words: `GPU GPU-1`, `MIG of GPU GPU-1 7`, `rest of GPU GPU-1`, `resource i-1`, `model chat`."""
+    kind, _, name = unit.partition(":")
+    label = {"g": "GPU", "i": "MIG of GPU", "m": "rest of GPU", "r": "resource"}.get(kind, kind)
+    return f"{label} {' '.join(name.replace(chr(31), ' ').split())}" if unit else ""
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ class ExplainedDay:
 def explain(
     first: date,
     end: date,
-    where: Mapping[str, str] | None = None,
+    where: Mapping[str, Values] | None = None,
     scope: Scope = EVERYTHING,
     limit: int = 50,
     snapshot: int | None = None,

@@ -37,6 +37,9 @@ FILTERS = (
 )
 
 
+Values = str | tuple[str, ...]  # of a filter: one, or any of several
+
+
 @dataclass(frozen=True)
 class Cells:
     """Some allocations of a day: those with these values, as far as the reader sees them.
@@ -45,7 +48,7 @@ class Cells:
     Raises UsageError where a filter is not one of FILTERS.
     """
 
-    where: Mapping[str, str]
+    where: Mapping[str, Values]
     scope: Scope = EVERYTHING
 
     def __post_init__(self) -> None:
@@ -54,6 +57,11 @@ class Cells:
                 raise UsageError(f"unknown filter {name!r}; expected one of {', '.join(FILTERS)}")
         if "resource_id" in self.where and (len(self.where) > 1 or self.scope.teams is not None):
             raise UsageError("resource_id goes with no other filter, and is for readers of all teams")
+
+    def wanted(self, name: str) -> tuple[str, ...]:
+        """The values of a filter, any of which will do; none: all."""
+        found = self.where.get(name, ())
+        return (found,) if isinstance(found, str) else found
 
     @cached_property
     def sql(self) -> str:
@@ -77,37 +85,30 @@ class Cells:
     def _key_names(self) -> tuple[str, ...]:
         return tuple(name for name in self.where if name in KEYS or name in DERIVED)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that `sql` reads."""
+        named = [name for name in self.where if name not in DERIVED]
+        keys = KEYS if set(self.where) & DERIVED.keys() else ("team",) if self.scope.teams is not None else ()
+        return tuple(dict.fromkeys([*named, *keys]))
+
     def _condition(self, names: Sequence[str]) -> str:
-        tests = [f"{DERIVED.get(name, name)} = $only_{name}" for name in names if name != "resource_id"]
+        tests = [
+            f"list_contains($only_{name}::varchar[], {DERIVED.get(name, name)})"
+            for name in names
+            if name != "resource_id"
+        ]
         if self.scope.teams is not None:
             tests.append("list_contains($visible::varchar[], team)")
         return " and ".join(tests) or "true"
 
     def _values(self, names: Sequence[str]) -> dict[str, object]:
         found: dict[str, object] = {
-            f"only_{name}": self.where[name] for name in names if name != "resource_id"
+            f"only_{name}": list(self.wanted(name)) for name in names if name != "resource_id"
         }
         if self.scope.teams is not None:
             found["visible"] = sorted(self.scope.teams)
         return found
-
-
-def cost_by_day(first: date, end: date, cells: Cells, snapshot: int | None = None) -> dict[date, Decimal]:
-    """What the chosen allocations of the days in [first, end) cost, as published at a snapshot."""
-    span: dict[str, object] = {"first": first, "end": end}
-    dataset, cost, condition, values = "allocation_days", "cost", cells.sql, cells.values
-    if "resource_id" in cells.where:
-        dataset, condition, cost = "unit_windows", "resource_id = $resource_id", "usage_cost + idle_cost"
-        values = {"resource_id": cells.where["resource_id"]}
-    with closing(warehouse.connect()) as con:
-        warehouse.open_view(con, dataset, snapshot, touching=(first, end))
-        return dict(
-            con.execute(
-                f"select day, sum({cost})::decimal(38, 12) as cost from {dataset} "
-                f"where day >= $first and day < $end and {condition} group by day order by day",
-                span | values,
-            ).fetchall()
-        )
 
 
 def runs(first: date | None = None, end: date | None = None, snapshot: int | None = None) -> dict[date, Run]:

@@ -77,14 +77,14 @@ def _keep_charges(con: DuckDBPyConnection, cells: Cells, window: Window | None) 
         "resource_id": "resource_id",
         "pool": "case when disposition = 'pool' then target else '' end",
     }
-    kept = [f"{column} = $only_{name}" for name, column in tests.items() if name in cells.where]
-    if cells.where.get("cost_type") in ("usage", "idle") or "resource_id" in cells.where:
+    wanted = {name: cells.wanted(name) for name in tests if name in cells.where}
+    kept = [f"list_contains($only_{name}::varchar[], {tests[name]})" for name in wanted]
+    types = set(cells.wanted("cost_type"))
+    if (types and types <= {"usage", "idle"}) or "resource_id" in cells.where:
         kept.append("disposition <> 'pool'")
-    if cells.where.get("cost_type") == "shared":
+    if types == {"shared"}:
         kept.append("disposition = 'pool'")
-    values: dict[str, object] = {
-        f"only_{name}": value for name, value in cells.where.items() if name in tests
-    }
+    values: dict[str, object] = {f"only_{name}": list(one) for name, one in wanted.items()}
     if window:
         kept.append(
             "cast(window_start as timestamp) = $window and hourly = $hourly and disposition <> 'pool'"

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from attribution.explain import ExplainedCharge, ExplainedShare
+from attribution.explain import name_of as unit_name
+
+__all__ = ["Line", "lines", "unit_name"]
+SHOWN = 60  # windows and units of a line
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,18 @@ class Line:
     def part(self) -> Decimal | None:
         """As a ratio; only for showing."""
         return self.cost / self.charged if self.charged else None
+
+    @property
+    def dearest(self) -> list[ExplainedShare]:
+        """Of many windows and units, the dearest, in their order."""
+        chosen = set(sorted(self.shares, key=lambda share: -abs(share.cost))[:SHOWN])
+        return [share for share in self.shares if share in chosen]
+
+    @property
+    def others(self) -> tuple[int, Decimal]:
+        """How many windows and units are not among the dearest, and what they cost together."""
+        shown = self.dearest
+        return len(self.shares) - len(shown), self.cost - sum((share.cost for share in shown), Decimal(0))
 
     @property
     def assumed(self) -> bool:

@@ -4,7 +4,8 @@ from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
-from finops.views import accept_delivery, explain, reject_delivery
+from finops.views.deliveries import accept_delivery, reject_delivery
+from finops.views.explain import charges, explain, requests, requests_csv
 from reports.views.health import healthz
 
 urlpatterns = [
@@ -19,5 +20,8 @@ urlpatterns = [
     path("deliveries/<int:number>/accept", accept_delivery, name="accept_delivery"),
     path("deliveries/<int:number>/reject", reject_delivery, name="reject_delivery"),
     path("explain/", explain, name="explain"),
+    path("explain/requests/", requests, name="explain_requests"),
+    path("explain/requests.csv", requests_csv, name="explain_requests_csv"),
+    path("explain/charges/", charges, name="explain_charges"),
     path("", include("reports.urls")),
 ]

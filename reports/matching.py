@@ -108,3 +108,84 @@ def share_attributed(start: date, end: date, snapshot: int | None = None) -> Sha
 
     now = spans.content(["allocation_days", "charge_days"], start, end, snapshot)
     return ShareAttributed(*cached("share attributed", now, (start, end), compute)[0])
+
+
+# By what the charges of a span may be chosen; `name` as the match report names what was excluded.
+TAKEN_BY = {
+    "disposition": "disposition",
+    "rule": "rule",
+    "target": "target",
+    "source": "source",
+    "billing_account": "billing_account",
+    "billing_period": "billing_period",
+    "service_category": "service_category",
+    "service_name": "service_name",
+    "resource_id": "resource_id",
+    "currency": "original_currency",
+    "name": "coalesce(nullif(service_name, ''), nullif(resource_id, ''), 'charges without service')",
+    "by": "case when rule = 'default:exclude' then 'default' else 'rule' end",
+}
+
+
+@dataclass(frozen=True)
+class TakenCharge:
+    """A charge's part of one day, and the rule that took it."""
+
+    day: date
+    source: str
+    billing_account: str
+    file: str
+    line: int
+    service_name: str
+    resource_id: str
+    rule: str
+    disposition: str
+    target: str
+    original_cost: Decimal
+    original_currency: str
+    cost: Decimal | None  # reporting currency; None: no rate
+
+
+@dataclass(frozen=True)
+class TakenCharges:
+    """A page of them, the largest first; the sums are of all."""
+
+    count: int
+    cost: Decimal  # reporting currency
+    original: Mapping[str, Decimal]  # of those without a rate, by currency
+    charges: tuple[TakenCharge, ...]
+
+
+def charges_taken(
+    start: date,
+    end: date,
+    where: Mapping[str, str],
+    *,
+    limit: int,
+    offset: int = 0,
+    snapshot: int | None = None,
+) -> TakenCharges:
+    """The parts of charges on the UTC days [start, end) with these values, each with its rule."""
+    tests = "".join(f" and {TAKEN_BY[name]} = $only_{name}" for name in where)
+    values: dict[str, object] = {
+        "start": start,
+        "end": end,
+        **{f"only_{name}": one for name, one in where.items()},
+    }
+    with warehouse.reading() as con:
+        warehouse.open_view(con, "charge_days", snapshot, touching=(start, end))
+        chosen = f"charge_days where day >= $start and day < $end{tests}"
+        count, cost = con.execute(
+            f"select count(*), coalesce(sum(cost), 0)::decimal(38, 12) from {chosen}", values
+        ).fetchall()[0]
+        original = dict(
+            con.execute(
+                "select original_currency, sum(original_cost)::decimal(38, 12) "
+                f"from {chosen} and disposition = 'unconverted' group by all order by all",
+                values,
+            ).fetchall()
+        )
+        rows = con.execute(
+            sql("charges_taken").format(chosen=chosen), {**values, "limit": limit, "offset": offset}
+        ).fetchall()
+    return TakenCharges(count, cost, original, tuple(TakenCharge(*row) for row in rows))

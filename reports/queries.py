@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from duckdb import DuckDBPyConnection
 
-from attribution.queries import runs
+from attribution.queries import Cells, runs
 from finops.core import spans, warehouse
 from finops.core.access import EVERYTHING, Scope
 from finops.core.datasets import COUNTS, KEYS
@@ -397,27 +397,24 @@ def _by_day(found: Mapping[tuple[str, ...], Figures], span: Span) -> dict[str, F
     return summed
 
 
-def cost_by_day(span: Span, where: Mapping[str, str], scope: Scope) -> dict[date, Decimal]:
-    """What the allocations with these values cost on each day; columns are those of `allocation_days`."""
-    parameters: dict[str, object] = {"start": span.start, "end": span.end}
-    conditions = ""
-    for column, value in where.items():
-        parameters[f"only_{column}"] = value
-        conditions += f" and {column} = $only_{column}"
-    if scope.teams is not None:
-        parameters["visible"] = sorted(scope.teams)
-        conditions += " and list_contains($visible::VARCHAR[], team)"
-    columns = dict.fromkeys([*where, *(["team"] if scope.teams is not None else []), "cost"])
-    snapshot = warehouse.latest()
-    read = spans.rows("allocation_days", columns, span.start, span.end, snapshot)
-    query = sql("cost_by_day").format(allocations=read.text, where=conditions)
+def cost_by_day(span: Span, cells: Cells, snapshot: int | None = None) -> dict[date, Decimal]:
+    """What the chosen allocations cost on each day, as they were published at a snapshot, by default today."""
+    snapshot = warehouse.latest() if snapshot is None else snapshot
+    dataset, columns, cost, condition = "allocation_days", (*cells.columns, "cost"), "cost", cells.sql
+    parameters: dict[str, object] = {"start": span.start, "end": span.end, **cells.values}
+    if resource := cells.wanted("resource_id"):
+        dataset, columns = "unit_windows", ("resource_id", "usage_cost", "idle_cost")
+        cost, condition = "usage_cost + idle_cost", "list_contains($resources::varchar[], resource_id)"
+        parameters["resources"] = list(resource)
+    read = spans.rows(dataset, dict.fromkeys(columns), span.start, span.end, snapshot)
+    query = sql("cost_by_day").format(allocations=read.text, cost=cost, where=condition)
 
     def compute() -> dict[date, Decimal]:
         with warehouse.reading() as con:
             return dict(con.execute(query, parameters).fetchall())
 
-    now = spans.content(["allocation_days"], span.start, span.end, snapshot)
-    return dict(cached("cost by day", now, (conditions, repr(sorted(parameters.items()))), compute))
+    now = spans.content([dataset], span.start, span.end, snapshot)
+    return dict(cached("cost by day", now, (condition, repr(sorted(parameters.items()))), compute))
 
 
 def incomplete_days(span: Span) -> dict[date, str]:

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db.models import Max, Min
 from duckdb import DuckDBPyConnection
 
+from attribution.queries import DERIVED
 from finops.core import spans, warehouse
 from finops.core.access import Scope
 from finops.core.datasets import KEYS
@@ -410,8 +411,7 @@ class _ExactLine:
 
 def on_statements(allocations: str = "allocation_days") -> str:
     """The query that puts every allocation of `$periods` on its statement."""
-    others = ", ".join(key for key in KEYS if key != "team")
-    return sql("on_statements").format(other_keys=others, allocations=allocations)
+    return sql("on_statements").format(statement=DERIVED["statement"], allocations=allocations)
 
 
 def _exact_lines(con: DuckDBPyConnection, period: str, snapshot: int) -> list[_ExactLine]:

@@ -3,11 +3,7 @@
 --        at all on `platform`. A statement's month is the billing period.
 -- Holds: every allocation of the periods is on exactly one statement.
 select billing_period as period,
-    case
-        when team <> '' then 'team/' || team
-        when concat({other_keys}) <> '' then 'no-owner'
-        else 'platform'
-    end as statement,
+    {statement} as statement,
     * exclude (billing_period)
 from {allocations}
 where list_contains($periods::VARCHAR[], billing_period)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+from urllib.parse import urlencode
 
 from django import template
 from django.conf import settings
@@ -60,6 +62,25 @@ def unit_cost(amount: Decimal | None) -> str:
 @register.filter
 def count(number: int | None) -> str:
     return NONE if number is None else f"{number:,}"
+
+
+@register.filter
+def number(amount: Decimal | None) -> str:
+    """A measured number, without decimals that say nothing."""
+    return NONE if amount is None else f"{amount.normalize():,f}"
+
+
+@register.simple_tag
+def window_query(day: date, share: Any) -> str:
+    """What an explained share adds to the address of its day, for the requests behind it."""
+    form = "%Y-%m-%dT%H:%M" if share.hourly else "%Y-%m-%d"
+    pairs = {
+        "day": day.isoformat(),
+        "unit": share.unit,
+        "window": f"{share.window_start:{form}}",
+        "cost_type": share.cost_type,
+    }
+    return urlencode(pairs)
 
 
 @register.filter
@@ -162,34 +183,68 @@ def figure_cells(one: Figures, whole: Decimal, cell: str) -> SafeString:
 
     Written here and not in a template: a page has hundreds of these rows.
     """
-    address = escape(f"{reverse('explain')}?{cell}") if cell else ""
-    cells = [f'<td class="number strong">{_explained(one.cost, address)}</td>']
+    address = _address(cell)
+    cells = [f'<td class="number strong">{_explained(money(one.cost), one.cost, address)}</td>']
     cells.append(f'<td class="roomy">{bar(one.cost, whole)}</td>')
     for kind, amount in one.by_type.items():
-        to = f"{address}&amp;cost_type={kind}" if address and amount else ""
-        cells.append(f'<td class="number{"" if amount else " none"}">{_explained(amount, to)}</td>')
-    cells += [_cell(count(one.requests)), _cell(count(one.predictions)), _cell(unit_cost(one.cpp_usage))]
-    cells.append(_cell(unit_cost(one.cpp_loaded), " strong"))
-    cells += [_cell(unit_cost(one.per_1k_usage)), _cell(unit_cost(one.per_1k_loaded))]
+        to = f"{address}&amp;cost_type={kind}" if address else ""
+        cells.append(f'<td class="number{"" if amount else " none"}">{_explained(money(amount), amount, to)}</td>')
+    cells += [_cell(count(one.requests)), _cell(count(one.predictions)), *_unit_costs(one, address)]
+    usage, loaded = one.per_1k_usage, one.per_1k_loaded
+    cells.append(_cell(_explained(unit_cost(usage), usage, address, "cost_type=usage", "per=tokens")))
+    cells.append(_cell(_explained(unit_cost(loaded), loaded, address, "per=tokens")))
     return mark_safe("".join(cells))
 
 
 @register.simple_tag
-def period_cells(one: Figures) -> SafeString:
+def period_cells(one: Figures, cell: str = "") -> SafeString:
     """The figures of a period in the explorer's table under the chart."""
-    amounts = (one.usage, one.idle, one.shared, one.unallocated)
-    cells = [_cell(money(one.cost), " strong"), *(_cell(money(amount)) for amount in amounts)]
-    cells += [_cell(count(one.requests)), _cell(count(one.predictions))]
-    cells += [_cell(unit_cost(one.cpp_usage)), _cell(unit_cost(one.cpp_loaded))]
+    address = _address(cell)
+    cells = [_cell(_explained(money(one.cost), one.cost, address), " strong")]
+    for kind, amount in one.by_type.items():
+        cells.append(_cell(_explained(money(amount), amount, address, f"cost_type={kind}")))
+    cells += [_cell(count(one.requests)), _cell(count(one.predictions)), *_unit_costs(one, address)]
     return mark_safe("".join(cells))
+
+
+def _unit_costs(one: Figures, address: str) -> list[str]:
+    """Cost per prediction, of usage and fully loaded."""
+    usage = _explained(unit_cost(one.cpp_usage), one.cpp_usage, address, "cost_type=usage", "per=predictions")
+    loaded = _explained(unit_cost(one.cpp_loaded), one.cpp_loaded, address, "per=predictions")
+    return [_cell(usage), _cell(loaded, " strong")]
 
 
 def _cell(text: str, more: str = "") -> str:
     return f'<td class="number{more}">{text}</td>'
 
 
-def _explained(amount: Decimal, address: str) -> str:
-    return f'<a href="{address}">{money(amount)}</a>' if address else money(amount)
+def _address(cell: str) -> str:
+    return escape(f"{reverse('explain')}?{cell}") if cell else ""
+
+
+def _explained(text: str, amount: Decimal | None, address: str, *more: str) -> str:
+    if not address or not amount:
+        return text
+    return f'<a href="{"&amp;".join((address, *more))}" data-over>{text}</a>'
+
+
+WRITTEN = {"money": money, "signed": signed_money, "unit": unit_cost, "exact": exact}
+
+
+@register.simple_tag
+def explained(
+    amount: Decimal | str | None, cell: str = "", written: str = "money", page: str = "explain", **more: object
+) -> SafeString:
+    """A figure that opens its explanation: `cell` is the query string that means it, `more` narrows it down.
+
+    Without a cell, or where nothing is there to explain, the figure alone.
+    """
+    text = WRITTEN[written](amount)  # type: ignore[operator]
+    if not cell or not amount:
+        return mark_safe(text)
+    narrowed = urlencode([(name, value) for name, value in more.items() if value is not None])
+    address = escape(f"{reverse(page)}?{'&'.join(filter(None, (cell, narrowed)))}")
+    return mark_safe(f'<a href="{address}" data-over>{text}</a>')
 
 
 @register.filter

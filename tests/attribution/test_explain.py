@@ -15,6 +15,7 @@ from attribution.replay import Window
 from finops.core import warehouse
 from finops.core.access import Scope
 from finops.core.errors import UsageError
+from reports.queries import Span, cost_by_day
 from tests import commands, worlds
 from tests.attribution.allocated import attributed, given
 
@@ -58,7 +59,7 @@ def test_every_explanation_sums_to_what_was_published(tmp_path, seed):
                     where = dict(zip(columns, values, strict=True))
                     (found,) = explain(day, day + ONE, where)
                     assert found.total == sums[values], (day, where)
-                    assert queries.cost_by_day(day, day + ONE, Cells(where)) == {day: sums[values]}
+                    assert cost_by_day(Span(day, day + ONE), Cells(where)) == {day: sums[values]}
                     told += 1
             teams = Scope(frozenset({"nlp", ""}))
             (found,) = explain(day, day + ONE, scope=teams)
@@ -166,7 +167,7 @@ def test_an_earlier_snapshot_explains_what_was_published_then():
     attributed(str(DAY))
     assert [found.total for found in explain(DAY, DAY + ONE)] == [10]
     assert [found.total for found in explain(DAY, DAY + ONE, snapshot=then)] == [8]
-    assert queries.cost_by_day(DAY, DAY + ONE, Cells({}), then) == {DAY: 8}
+    assert cost_by_day(Span(DAY, DAY + ONE), Cells({}), then) == {DAY: 8}
     assert requests_behind(DAY, WINDOW, {"cost_type": "idle"}, snapshot=then).cost == 4
     assert list(explain(DAY, DAY + ONE, snapshot=1)) == []
 
@@ -174,7 +175,7 @@ def test_an_earlier_snapshot_explains_what_was_published_then():
 def test_a_resource_is_explained_as_the_sum_of_its_units():
     a_gpu_for_two_teams()
     cells = {"resource_id": "i-1"}
-    assert queries.cost_by_day(DAY, DAY + ONE, Cells(cells)) == {DAY: 8}
+    assert cost_by_day(Span(DAY, DAY + ONE), Cells(cells)) == {DAY: 8}
     assert [found.total for found in explain(DAY, DAY + ONE, cells)] == [8]
     with pytest.raises(UsageError, match="all teams"):
         Cells(cells, Scope(frozenset({"search"})))

@@ -122,8 +122,82 @@ document.addEventListener("htmx:configRequest", (event) => {
 // What a page asks for after it has opened may fail; the link beside it still works.
 document.addEventListener("htmx:responseError", (event) => {
   const waiting = event.target.querySelector?.("[data-waiting]");
-  if (waiting) waiting.firstChild.data = "This day could not be computed again: ";
+  if (waiting) waiting.firstChild.data = "This could not be computed again: ";
   event.target.setAttribute("aria-busy", "false");
+});
+
+// A figure opens its explanation beside it, in a slide-over: the content of the page that its link leads to.
+const over = document.getElementById("over");
+let opened = []; // addresses, the one that is shown last
+
+// Names of elements are unique on a page; what slides over it gets names of its own.
+function renameIds(root) {
+  const own = (name) => (name.startsWith("over-") ? name : `over-${name}`);
+  for (const element of root.querySelectorAll("[id]")) element.id = own(element.id);
+  for (const attribute of ["for", "aria-labelledby", "aria-describedby"]) {
+    for (const element of root.querySelectorAll(`[${attribute}]`)) {
+      element.setAttribute(attribute, element.getAttribute(attribute).split(" ").map(own).join(" "));
+    }
+  }
+}
+
+async function showOver(address) {
+  const body = over.querySelector("[data-over-body]");
+  opened.push(address);
+  over.querySelector("[data-over-back]").hidden = opened.length < 2;
+  over.querySelector("[data-over-page]").href = address;
+  body.replaceChildren(Object.assign(document.createElement("p"), { className: "muted", textContent: "Being computed …" }));
+  body.setAttribute("aria-busy", "true");
+  if (!over.open) over.showModal();
+  let page;
+  try {
+    const response = await fetch(address, { headers: { Accept: "text/html" } });
+    if (response.redirected && new URL(response.url).pathname.startsWith("/login/")) return location.assign(address);
+    page = new DOMParser().parseFromString(await response.text(), "text/html");
+  } catch {
+    page = null;
+  }
+  if (opened.at(-1) !== address || !over.open) return;
+  body.setAttribute("aria-busy", "false");
+  const main = page?.querySelector("main");
+  if (!main) {
+    body.firstChild.textContent = "This could not be loaded. Open it as a page.";
+    return;
+  }
+  for (const link of main.querySelectorAll("a[href]")) link.href = new URL(link.getAttribute("href"), new URL(address, location.href)).href;
+  renameIds(main);
+  body.replaceChildren(...main.childNodes);
+  body.scrollTop = 0;
+  over.querySelector("#over-title").textContent = body.querySelector("h1")?.textContent ?? "Explanation";
+  window.htmx?.process(body);
+  body.focus();
+}
+
+document.addEventListener("click", (event) => {
+  if (event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  const link = event.target.closest("a[href]");
+  if (!link || link.hasAttribute("data-over-page")) return;
+  const isExplanation = link.origin === location.origin && link.pathname.startsWith("/explain/") && !link.pathname.endsWith(".csv");
+  if (!link.hasAttribute("data-over") && !(isExplanation && over.contains(link))) return;
+  event.preventDefault();
+  showOver(link.href);
+});
+
+over?.addEventListener("click", (event) => {
+  if (event.target === over || event.target.closest("[data-over-close]")) over.close();
+  if (event.target.closest("[data-over-back]")) {
+    opened.pop();
+    showOver(opened.pop());
+  }
+});
+
+over?.addEventListener("close", () => {
+  opened = [];
+  over.querySelector("[data-over-body]").replaceChildren();
+});
+
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (over?.contains(event.target)) renameIds(over.querySelector("[data-over-body]"));
 });
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawCharts);
