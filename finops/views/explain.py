@@ -243,21 +243,20 @@ def _asked_window(request: HttpRequest) -> tuple[Asked, Any]:
     from attribution.replay import Window
 
     data = request.GET.copy()
-    if "cost_type" in data:
-        data["cost_type"] = data["cost_type"]  # the last of several: the window's own
-    if not data.get("day") or not data.get("unit") or not data.get("window"):
+    data.setlist("cost_type", data.getlist("cost_type")[-1:])  # the last of several is the window's own
+    day, unit, text = (str(data.get(name, "")) for name in ("day", "unit", "window"))
+    if not (day and unit and text):
         raise UsageError("expected a day, a unit and a window: YYYY-MM-DD, or YYYY-MM-DDTHH:MM of an hour")
-    asked = _asked(data, scope_of(request.user), parse_day(data["day"]))
+    asked = _asked(data, scope_of(request.user), parse_day(day))
     if asked.cells.wanted("cost_type") not in (("usage",), ("idle",)):
         raise UsageError("expected cost_type=usage or cost_type=idle: nothing else is shared by requests")
-    text = data["window"]
     try:
         start = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(
             f"{text!r} is not a window: expected YYYY-MM-DD, or YYYY-MM-DDTHH:MM of an hour"
         ) from None
-    return asked, Window(data["unit"], start.replace(tzinfo=None), hourly="T" in text)
+    return asked, Window(unit, start.replace(tzinfo=None), hourly="T" in text)
 
 
 def _window_query(data: QueryDict) -> str:

@@ -1,6 +1,6 @@
 """How figures are written on pages: aligned, with a true minus, and a dash where there is none."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -188,7 +188,9 @@ def figure_cells(one: Figures, whole: Decimal, cell: str) -> SafeString:
     cells.append(f'<td class="roomy">{bar(one.cost, whole)}</td>')
     for kind, amount in one.by_type.items():
         to = f"{address}&amp;cost_type={kind}" if address else ""
-        cells.append(f'<td class="number{"" if amount else " none"}">{_explained(money(amount), amount, to)}</td>')
+        cells.append(
+            f'<td class="number{"" if amount else " none"}">{_explained(money(amount), amount, to)}</td>'
+        )
     cells += [_cell(count(one.requests)), _cell(count(one.predictions)), *_unit_costs(one, address)]
     usage, loaded = one.per_1k_usage, one.per_1k_loaded
     cells.append(_cell(_explained(unit_cost(usage), usage, address, "cost_type=usage", "per=tokens")))
@@ -228,18 +230,27 @@ def _explained(text: str, amount: Decimal | None, address: str, *more: str) -> s
     return f'<a href="{"&amp;".join((address, *more))}" data-over>{text}</a>'
 
 
-WRITTEN = {"money": money, "signed": signed_money, "unit": unit_cost, "exact": exact}
+WRITTEN: dict[str, Callable[[Any], str]] = {
+    "money": money,
+    "signed": signed_money,
+    "unit": unit_cost,
+    "exact": exact,
+}
 
 
 @register.simple_tag
 def explained(
-    amount: Decimal | str | None, cell: str = "", written: str = "money", page: str = "explain", **more: object
+    amount: Decimal | str | None,
+    cell: str = "",
+    written: str = "money",
+    page: str = "explain",
+    **more: object,
 ) -> SafeString:
     """A figure that opens its explanation: `cell` is the query string that means it, `more` narrows it down.
 
     Without a cell, or where nothing is there to explain, the figure alone.
     """
-    text = WRITTEN[written](amount)  # type: ignore[operator]
+    text = WRITTEN[written](amount)
     if not cell or not amount:
         return mark_safe(text)
     narrowed = urlencode([(name, value) for name, value in more.items() if value is not None])
