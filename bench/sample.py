@@ -2,9 +2,11 @@
 
 Eight nodes of eight GPUs serve twelve models to five hundred tenants. Four models run on four GPUs at
 once, eight on one; a tenant uses a handful of models and features.
-The same arguments give the same rows.
+The same arguments give the same rows. `python -m bench.sample FOLDER REQUESTS DAYS [gpu_ms] [lines]`.
 """
 
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -30,6 +32,10 @@ class Files:
     policy: Path
     days: tuple[date, ...]
 
+    def by_day(self) -> Iterator[tuple[str, Path, Path]]:
+        """Each day with its requests and its samples."""
+        return zip(map(str, self.days), self.requests, self.samples, strict=True)
+
 
 def write(folder: Path, requests: int, days: int, gpu_ms: bool, lines: bool = False) -> Files:
     """`requests` in all, evenly over the days; `gpu_ms`: measured by the server, else it has times and tokens alone.
@@ -37,17 +43,15 @@ def write(folder: Path, requests: int, days: int, gpu_ms: bool, lines: bool = Fa
     `lines`: the log as JSONL.gz instead of Parquet.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    span = tuple(FIRST_DAY + timedelta(days=number) for number in range(days))
+    span = [FIRST_DAY + timedelta(days=number) for number in range(days)]
     with duckdb.connect() as con:
         con.execute("set TimeZone = 'UTC'")
         con.execute(_REPLICAS)
-        logs = tuple(
-            _log(con, folder, day, requests * (n + 1) // days - requests * n // days, gpu_ms, lines)
-            for n, day in enumerate(span)
-        )
-        samples = tuple(_samples(con, folder, day) for day in span)
-        bill = folder / "bill.parquet"
-        con.execute(f"copy ({_BILL}) to '{bill}'", {"days": list(span)})
+        for number, day in enumerate(span):
+            rows = requests * (number + 1) // days - requests * number // days
+            _log(con, folder, day, rows, gpu_ms, lines)
+            con.execute(f"copy ({_SAMPLES}) to '{folder / f'gpu-{day}.parquet'}'", {"day": day})
+        con.execute(f"copy ({_BILL}) to '{folder / 'bill.parquet'}'", {"days": span})
     hosts, owners, policy = folder / "hosts.csv", folder / "owners.csv", folder / "policy.toml"
     hosts.write_text("host,resource_id\n" + "".join(f"node-{node},i-{node:04d}\n" for node in range(NODES)))
     owners.write_text(
@@ -56,12 +60,21 @@ def write(folder: Path, requests: int, days: int, gpu_ms: bool, lines: bool = Fa
         + "".join(f"feature,feature-{n:02d},team-{n % TEAMS},,,,\n" for n in range(FEATURES))
     )
     policy.write_text(_POLICY)
-    return Files(logs, samples, bill, hosts, owners, policy, span)
+    return find(folder)
+
+
+def find(folder: Path) -> Files:
+    """What `write` left in a folder."""
+    logs = tuple(sorted(folder.glob("requests-*")))
+    days = tuple(date.fromisoformat(path.name[9:19]) for path in logs)
+    samples = tuple(folder / f"gpu-{day}.parquet" for day in days)
+    names = ("bill.parquet", "hosts.csv", "owners.csv", "policy.toml")
+    return Files(logs, samples, *(folder / name for name in names), days)
 
 
 def _log(
     con: duckdb.DuckDBPyConnection, folder: Path, day: date, rows: int, gpu_ms: bool, lines: bool
-) -> Path:
+) -> None:
     path = folder / (f"requests-{day}.jsonl.gz" if lines else f"requests-{day}.parquet")
     form = "format json, compression gzip" if lines else "format parquet, compression zstd"
     measured = "round(latency * 0.7)::bigint as gpu_ms," if gpu_ms else ""
@@ -162,3 +175,8 @@ then = { pool = "support" }
 name = "support"
 driver = "direct_cost"
 """
+
+
+if __name__ == "__main__":
+    folder, requests, days, *flags = sys.argv[1:]
+    write(Path(folder), int(requests), int(days), "gpu_ms" in flags, "lines" in flags)
