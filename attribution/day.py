@@ -100,7 +100,8 @@ def _rolled_up(
         for dataset in ("gpu_samples", "requests", "key_names", "place_names"):
             world.view(con, dataset, day, day + _DAY)
         rollup.find_units(con, day, params)
-        rollup.roll_up(con, day, world.policy, params, every_batch)
+        files = [warehouse.folder() / file.path for file in world.of("requests", day, day + _DAY)]
+        rollup.roll_up(con, day, world.policy, params, every_batch, files)
         yield con
 
 

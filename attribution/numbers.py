@@ -1,10 +1,12 @@
 """What a token weighs and costs, as integers: the policy's numbers and the list's prices for a day's requests."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from math import gcd
 
+import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from attribution import prices, steps
@@ -17,10 +19,35 @@ TOKEN_NUMBERS = (
 )
 PRICE_NUMBERS = ("price_fresh", "price_reused", "price_written", "price_unit")
 _MICRO = 10**6
-_LARGEST = 2**63 - 1
+LARGEST = 2**63 - 1
 
 
-def give(con: DuckDBPyConnection, day: date, policy: Policy, params: steps.Parameters) -> None:
+@dataclass(frozen=True)
+class Survey:
+    """What a day's requests call for, and the largest of each of their numbers; 0 where no request has it."""
+
+    requests: int
+    timed: int  # uncached requests that say when they decoded
+    lacking: int  # uncached requests that the server did not measure
+    input_tokens: int
+    cached_input_tokens: int
+    output_tokens: int
+    gpu_ms: int  # in 10^-6 ms, as latency_ms
+    latency_ms: int
+    predictions: int
+    value: Decimal | int
+    least_value: Decimal | int
+
+    @classmethod
+    def of(cls, found: pa.Table) -> "Survey":
+        """From the one row of `survey.sql`."""
+        (row,) = found.to_pylist()
+        return cls(**{name: number or 0 for name, number in row.items()})
+
+
+def give(
+    con: DuckDBPyConnection, day: date, policy: Policy, params: steps.Parameters, survey: Survey
+) -> None:
     """The table `number`: for each key of the requests the coefficients of `gather.sql`.
 
     They are BIGINT where no weight of the day's requests can then leave 64 bits, else HUGEINT.
@@ -31,7 +58,7 @@ def give(con: DuckDBPyConnection, day: date, policy: Policy, params: steps.Param
     ).fetchall()
     priced = {name: _price_numbers(price) for name, price in prices.prices(policy, used, day).items()}
     every = [*tokens.values(), *priced.values()]
-    kind = "bigint" if _fits(con, every) else "hugeint"
+    kind = "bigint" if _fits(every, survey) else "hugeint"
     of_models = [((model,), found) for model, found in tokens.items()]
     _table(con, "token_number", ("model",), TOKEN_NUMBERS, kind, of_models)
     _table(con, "price_number", ("provider", "model"), PRICE_NUMBERS, kind, sorted(priced.items()))
@@ -83,20 +110,29 @@ def _table(
         )
 
 
-def _fits(con: DuckDBPyConnection, every: Sequence[Mapping[str, int]]) -> bool:
+def heaviest(one: Mapping[str, int], survey: Survey) -> dict[str, tuple[int, int]]:
+    """By measure, the largest weight that a request can have, after the largest number it is rounded from."""
+    most_input = max(survey.input_tokens, survey.cached_input_tokens)
+    most_output = survey.output_tokens
+    found = {}
+    for measure, what in (("tokens", "token"), ("list_price", "price")):
+        if f"{what}_unit" in one:
+            dearest = max(one[f"{what}_fresh"], one[f"{what}_reused"])
+            weight = most_input * dearest + most_output * one[f"{what}_written"]
+            found[measure] = _rounded(weight, one[f"{what}_unit"])
+    if "batch_unit" in one:
+        # A product of three is computed from the left: the first two must fit though the third be 0.
+        weight = most_input * one["batch_fresh"] + most_output * _MICRO * max(one["batch_share"], 1)
+        weight += most_output * (2 * most_input + most_output) * max(one["batch_context"], 1)
+        found["batch_tokens"] = _rounded(weight, one["batch_unit"])
+    return found
+
+
+def _rounded(weight: int, unit: int) -> tuple[int, int]:
+    rounded_from = 2 * weight + unit
+    return rounded_from, rounded_from // (2 * unit)
+
+
+def _fits(every: Sequence[Mapping[str, int]], survey: Survey) -> bool:
     """Whether no weight, nor what it is rounded from, leaves 64 bits."""
-    found = con.execute("select max(input_tokens), max(output_tokens) from raw").fetchall()[0]
-    most_input, most_output = (int(count or 0) for count in found)
-    for one in every:
-        for what in ("token", "price"):
-            if f"{what}_unit" in one:
-                dearest = max(one[f"{what}_fresh"], one[f"{what}_reused"])
-                weight = most_input * dearest + most_output * one[f"{what}_written"]
-                if 2 * weight + one[f"{what}_unit"] > _LARGEST:
-                    return False
-        if "batch_unit" in one:
-            weight = most_input * one["batch_fresh"] + most_output * _MICRO * one["batch_share"]
-            weight += most_output * (2 * most_input + most_output) * one["batch_context"]
-            if 2 * weight + one["batch_unit"] > _LARGEST:
-                return False
-    return True
+    return all(rounded_from <= LARGEST for one in every for rounded_from, _ in heaviest(one, survey).values())

@@ -4,15 +4,22 @@ Here the data is big; what comes after it is small. Single requests are only eve
 place and what they have to be weighed by. Memory does not grow with their number.
 """
 
+import logging
+from collections.abc import Sequence
 from datetime import date, timedelta
+from pathlib import Path
 
+from django.conf import settings
 from duckdb import DuckDBPyConnection
 
-from attribution import numbers, steps, sweep
+from attribution import numbers, steps
+from attribution.engines import DuckDB, Engine, TooLarge, engine_of
+from attribution.numbers import Survey
 from attribution.policy import Policy
 from finops.core.errors import FinopsError
 from finops.core.periods import midnight
 
+_log = logging.getLogger(__name__)
 TABLES = ("request_keys", "unit_sets", "request_weights", "request_hours", "unplaced")
 
 
@@ -45,15 +52,17 @@ def roll_up(
     policy: Policy,
     params: steps.Parameters,
     every_batch: bool = False,
+    files: Sequence[Path] = (),
 ) -> None:
     """Leave the day's request_keys, unit_sets, request_weights, request_hours and unplaced as tables.
 
     Reads the views requests, key_names, place_names and owners, and what `find_units` made. The sum
     `batch_tokens` of requests that decode in a batch is NULL where no unit of the day can be weighed by it:
-    to sweep a batch is dear. `every_batch`: sweep them all.
+    to sweep a batch is dear. `every_batch`: sweep them all. `files`: those that the view requests is of,
+    where it is of files; a cluster may look at them instead.
     """
     find_places(con, day, params)
-    weigh(con, day, policy, params, every_batch)
+    weigh(con, day, policy, params, every_batch, files)
 
 
 def find_places(con: DuckDBPyConnection, day: date, params: steps.Parameters) -> None:
@@ -65,14 +74,25 @@ def find_places(con: DuckDBPyConnection, day: date, params: steps.Parameters) ->
 
 
 def weigh(
-    con: DuckDBPyConnection, day: date, policy: Policy, params: steps.Parameters, every_batch: bool = False
+    con: DuckDBPyConnection,
+    day: date,
+    policy: Policy,
+    params: steps.Parameters,
+    every_batch: bool = False,
+    files: Sequence[Path] = (),
 ) -> None:
     """The rest of `roll_up`, of requests whose places are found."""
     _require_different(con, day, "key_names", "key_hash")
     steps.run(con, "owner_now", params)
-    steps.run(con, "raw", params)
-    numbers.give(con, day, policy, params)
-    _gather(con, every_batch)
+    engine = engine_of(con, files)
+    survey = Survey.of(engine.ask("survey"))
+    numbers.give(con, day, policy, params, survey)
+    try:
+        _gather(con, engine, survey, every_batch)
+    except TooLarge as error:
+        _log.warning("%s is rolled up by DuckDB, not by %s: %s", day, settings.FINOPS_ENGINE, error)
+        con.execute("drop table if exists swept")
+        _gather(con, DuckDB(con), survey, every_batch)
     steps.run(con, "rollup", params)
 
 
@@ -86,27 +106,16 @@ def _require_different(con: DuckDBPyConnection, day: date, table: str, column: s
         raise SameHash(f"{day}: two different rows of {table} have the same {column}")
 
 
-def _gather(con: DuckDBPyConnection, every_batch: bool) -> None:
+def _gather(con: DuckDBPyConnection, engine: Engine, survey: Survey, every_batch: bool) -> None:
     """Everything that is asked of single requests: the table `gathered`."""
-    swept = _swept(con, every_batch)
-    others = f"not row.timed or row.cached or {steps.BATCH} not in (select batch from swept)"
-    gathered = steps.text("gather", rows="raw", which=others if swept else "true")
-    con.execute(f"create table gathered as {gathered}")
-    for rows in sweep.batches(con, swept):
-        con.register("decoded", rows)
-        gathered = steps.text("gather", rows="decoded", which="true")
-        con.execute(f"insert into gathered {gathered}")
-        con.unregister("decoded")
+    engine.gather(_swept(con, engine, survey, every_batch), survey)
 
 
-def _swept(con: DuckDBPyConnection, every_batch: bool) -> dict[int, int]:
+def _swept(con: DuckDBPyConnection, engine: Engine, survey: Survey, every_batch: bool) -> dict[int, int]:
     """The batches whose requests may be weighed by how alone they decoded, each with how many decode in it."""
-    lacking = con.execute(
-        "select count(*) filter (where timed) > 0 and ($every_batch or count(*) > count(gpu_micro_ms)) "
-        "from raw where not cached",
-        {"every_batch": every_batch},
-    ).fetchall()[0][0]
-    if not lacking:
+    if not survey.timed or not (every_batch or survey.lacking):
         return {}
+    con.register("decoding", engine.ask("decoding"))
     steps.run(con, "swept", {"every_batch": every_batch})
+    con.unregister("decoding")
     return dict(con.execute("select batch, requests from swept order by batch").fetchall())

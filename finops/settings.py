@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -199,6 +200,17 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", f"finops@{_site.hostname}")
 # Pages: how long one may compute, and how much each process remembers of what it told.
 FINOPS_PAGE_SECONDS = env.integer("FINOPS_PAGE_SECONDS", 20, least=1)
 FINOPS_CACHE_MB = env.integer("FINOPS_CACHE_MB", 64)
+
+# Where single requests are rolled up. Only the cluster's engines need packages that the product does not.
+FINOPS_ENGINE = env.choice("FINOPS_ENGINE", "duckdb", ["duckdb", "daft", "spark"])
+for _package in {"daft": ["daft", "ray"], "spark": ["pyspark", "sqlglot"]}.get(FINOPS_ENGINE, []):
+    if find_spec(_package) is None:
+        raise ImproperlyConfigured(
+            f"FINOPS_ENGINE={FINOPS_ENGINE}: {_package} is not installed: "
+            f"pip install -r requirements-{FINOPS_ENGINE}.txt"
+        )
+FINOPS_ENGINE_ADDRESS = env.text("FINOPS_ENGINE_ADDRESS", "")  # unset: in this process
+FINOPS_ENGINE_FILES = env.text("FINOPS_ENGINE_FILES", "").rstrip("/")
 
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", "")
 if CELERY_BROKER_URL and urlsplit(CELERY_BROKER_URL).scheme not in {"redis", "rediss", "amqp", "amqps"}:

@@ -39,6 +39,7 @@ def start(tmp_path: Path, code: str = "", **environment: str) -> subprocess.Comp
         ("EMAIL_URL", "mail.example.com"),
         ("EMAIL_URL", "smtp://mail.example.com:submission"),
         ("LOG_LEVEL", "loud"),
+        ("FINOPS_ENGINE", "sparc"),
     ],
 )
 def test_a_wrong_value_stops_the_start_and_names_the_variable(tmp_path, variable, value):

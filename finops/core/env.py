@@ -45,3 +45,8 @@ def choice(name: str, default: str, among: Sequence[str]) -> str:
     if raw not in among:
         raise ImproperlyConfigured(f"{name}={raw!r}: expected one of {', '.join(among)}")
     return raw
+
+
+def preset(name: str, value: str) -> None:
+    """What a library reads for itself, where nobody has set it."""
+    os.environ.setdefault(name, value)

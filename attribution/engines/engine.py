@@ -1,0 +1,46 @@
+"""What the roll-up asks of an engine."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import pyarrow as pa
+from django.conf import settings
+
+from attribution import steps
+from attribution.numbers import Survey
+from finops.core.errors import FinopsError
+
+
+class TooLarge(FinopsError):
+    """A day's numbers could leave 64 bits in an engine that might not notice."""
+
+
+class Unreachable(FinopsError):
+    """The cluster of FINOPS_ENGINE_ADDRESS did not let us in."""
+
+    def __init__(self, address: str, because: Exception) -> None:
+        first, *_ = [line for line in str(because).splitlines() if line.strip()] or [type(because).__name__]
+        super().__init__(f"FINOPS_ENGINE={settings.FINOPS_ENGINE}: {address} cannot be used: {first}")
+
+
+class Engine(Protocol):
+    """One day's requests, as `raw`, beside the small tables `placed` and `number` of the day's own DuckDB."""
+
+    def ask(self, name: str) -> pa.Table:
+        """The rows of a step that is one query over raw, placed and number."""
+        ...
+
+    def gather(self, swept: Mapping[int, int], survey: Survey) -> None:
+        """Leave the table `gathered` in the day's own DuckDB (gather.sql).
+
+        `swept`: the batches to be weighed by how alone their requests decode, each with how many decode in it.
+        Raises TooLarge, before anything is left.
+        """
+        ...
+
+
+def others(swept: Mapping[int, int]) -> str:
+    """SQL: the rows of `raw` that are not weighed by how alone they decode in these batches."""
+    if not swept:
+        return "true"
+    return f"not row.timed or row.cached or {steps.BATCH} not in ({', '.join(map(str, swept))})"

@@ -1,0 +1,9 @@
+-- Grain: one row: what the day's requests call for, and the largest of each of their numbers.
+-- Plain SQL over integers, so that every engine gives the same digits.
+select count(*) as requests,
+    sum(case when not cached and timed then 1 else 0 end) as timed,
+    sum(case when not cached and gpu_micro_ms is null then 1 else 0 end) as lacking,
+    max(input_tokens) as input_tokens, max(cached_input_tokens) as cached_input_tokens,
+    max(output_tokens) as output_tokens, max(gpu_micro_ms) as gpu_ms, max(latency_micro_ms) as latency_ms,
+    max(predictions) as predictions, max(value) as value, min(value) as least_value
+from raw
