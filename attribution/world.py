@@ -93,9 +93,7 @@ class World:
         read = []
         for file in self.of("named_resources", first, end):
             if file.path not in self._named:
-                self._named[file.path] = parquet.read_table(
-                    warehouse.folder() / file.path, columns=["day", "kind", "uuid", "names"]
-                )
+                self._named[file.path] = _rows(file, ["day", "kind", "uuid", "names"])
             read.append(self._named[file.path])
         if not read:
             con.execute(
@@ -117,12 +115,18 @@ class World:
         return sorted(file.sha256 for file in self.of(dataset, first, end))
 
 
+def _rows(file: ManifestFile | NewFile, columns: list[str] | None = None) -> pa.Table:
+    """A small file. `read_table` would import all of pandas first, a second for every command."""
+    with parquet.ParquetFile(warehouse.folder() / file.path) as opened:
+        return opened.read(columns)
+
+
 def policies_in_force(snapshot: int | None = None) -> tuple[PolicyInForce, ...]:
     """The timetable of the policy, the newest version last; the defaults as version 0 where none was applied."""
     found = [
         PolicyInForce(row["version"], row["text"], row.get("holds_from"))
         for file in warehouse.files("policy", snapshot)
-        for row in parquet.read_table(warehouse.folder() / file.path).to_pylist()
+        for row in _rows(file).to_pylist()
     ]
     return tuple(sorted(found, key=lambda one: one.holds_from or date.min)) or (PolicyInForce(0, ""),)
 
