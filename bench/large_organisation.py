@@ -19,7 +19,7 @@ from attribution import run
 from attribution.models import Run
 from finops.core import warehouse
 from finops.core.access import ENGINEER, FINANCE, OWNER
-from finops.core.datasets import COUNTS, DATASETS, KEYS
+from finops.core.datasets import COUNTS, DATASETS, HASHES, KEYS
 from finops.core.models import TeamMember
 from ingest.models import BilledPeriod, Delivery
 
@@ -350,6 +350,7 @@ def _raw(con: DuckDBPyConnection, day: date, requests: int) -> None:
         "hosts": "[host]",
         "delivery": "0",
     }
+    hashes = ", ".join(f"{hashed} as {name}" for name, hashed in HASHES.items())
     named = {"source": "'dcgm'", "day": "$day", "kind": "'gpu'", "uuid": "uuid", "names": "[host]"}
     files = (
         _write(
@@ -374,7 +375,7 @@ def _raw(con: DuckDBPyConnection, day: date, requests: int) -> None:
             con,
             "requests",
             warehouse.partition("requests", source, day),
-            _text("log"),
+            f"select *, date_part('hour', time)::integer as hour, {hashes} from ({_text('log')})",
             {"day": day, "rows": requests},
             span,
         ),

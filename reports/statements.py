@@ -540,8 +540,8 @@ def open_changes(con: DuckDBPyConnection, period: str, earlier: int, later: int)
         return False
     gone = [file for path, file in was.items() if path not in now]
     new = [file for path, file in now.items() if path not in was]
-    warehouse.view(con, "allocation_days", gone, "was_days")
-    warehouse.view(con, "allocation_days", new, "now_days")
+    warehouse.view(con, "allocation_days", gone, "was_days", temp=True)
+    warehouse.view(con, "allocation_days", new, "now_days", temp=True)
     return True
 
 
@@ -592,7 +592,7 @@ class CostCenters:
 
 
 def _cost_centers(con: DuckDBPyConnection, period: str, snapshot: int) -> CostCenters:
-    warehouse.open_view(con, "owners", snapshot)
+    warehouse.open_view(con, "owners", snapshot, temp=True)
     rows = con.execute(sql("cost_centers"), {"end": ChargePeriod.month(period).end}).fetchall()
     return CostCenters(
         of_team={name: center for kind, name, _, center in rows if kind == "team"},

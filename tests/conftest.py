@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from finops.core import results
 from tests.postgres import empty_database
 
 # The same examples on every machine and run: a failure that comes and goes helps nobody.
@@ -16,8 +17,9 @@ SERVICES = re.compile(r"PostgreSQL|Redis|Valkey|[Cc]hromium|browser")
 
 
 @pytest.fixture(autouse=True)
-def data_dir(settings, tmp_path):
-    """Every test has a data folder of its own."""
+def data_dir(settings, tmp_path, monkeypatch):
+    """Every test has a data folder of its own, and nothing in memory."""
+    monkeypatch.setattr(results, "_results", results.Results())
     settings.FINOPS_DATA_DIR = tmp_path / "data"
     return settings.FINOPS_DATA_DIR
 

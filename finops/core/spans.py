@@ -171,7 +171,7 @@ def open_view(
     *,
     touching: tuple[date, date] | None = None,
 ) -> None:
-    """As `warehouse.open_view`, of a dataset that has layers; rows of other days may be among them."""
+    """A temporary view of a dataset that has layers; rows of other days may be among them."""
     shape = layers_of(dataset)[-1].columns
     found = rows(dataset, list(shape), *(touching or (date.min, date.max)), snapshot)
     con.execute(f'create or replace temp view "{dataset}" as from {found.text}')

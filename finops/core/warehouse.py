@@ -175,9 +175,15 @@ def view(
     dataset: str,
     found: Sequence[ManifestFile | NewFile],
     name: str | None = None,
+    *,
+    temp: bool = False,
 ) -> None:
-    """Make the files readable under `name`, by default the dataset's: an empty table of its shape where none are."""
-    con.execute(f'create or replace temp view "{name or dataset}" as {rows_of(dataset, found)}')
+    """Make the files readable under `name`, by default the dataset's: an empty table of its shape where none are.
+
+    `temp`: for this connection alone, as one of `reading` needs it.
+    """
+    kind = "temp view" if temp else "view"
+    con.execute(f'create or replace {kind} "{name or dataset}" as {rows_of(dataset, found)}')
 
 
 def rows_of(
@@ -210,9 +216,10 @@ def open_view(
     *,
     touching: tuple[date, date] | None = None,
     name: str | None = None,
+    temp: bool = False,
 ) -> None:
     """`view` of what is in force at the snapshot."""
-    view(con, dataset, files(dataset, snapshot, touching=touching), name)
+    view(con, dataset, files(dataset, snapshot, touching=touching), name, temp=temp)
 
 
 def write(
