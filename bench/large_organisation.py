@@ -19,7 +19,7 @@ from attribution import run
 from attribution.models import Run
 from finops.core import warehouse
 from finops.core.access import ENGINEER, FINANCE, OWNER
-from finops.core.datasets import COUNTS, DATASETS, HASHES, KEYS
+from finops.core.datasets import COUNTS, DATASETS, HASHES, KEYS, PLACES
 from finops.core.models import TeamMember
 from ingest.models import BilledPeriod, Delivery
 
@@ -352,6 +352,10 @@ def _raw(con: DuckDBPyConnection, day: date, requests: int) -> None:
     }
     hashes = ", ".join(f"{hashed} as {name}" for name, hashed in HASHES.items())
     named = {"source": "'dcgm'", "day": "$day", "kind": "'gpu'", "uuid": "uuid", "names": "[host]"}
+    con.execute(
+        f"create table log as select *, date_part('hour', time)::integer as hour, {hashes} from ({_text('log')})",
+        {"day": day, "rows": requests},
+    )
     files = (
         _write(
             con,
@@ -371,13 +375,13 @@ def _raw(con: DuckDBPyConnection, day: date, requests: int) -> None:
             span,
             on_day,
         ),
-        warehouse.write(
-            con,
-            "requests",
-            warehouse.partition("requests", source, day),
-            f"select *, date_part('hour', time)::integer as hour, {hashes} from ({_text('log')})",
-            {"day": day, "rows": requests},
-            span,
+        *(
+            warehouse.write(con, name, warehouse.partition(name, source, day), query, days=span)
+            for name, query in (
+                ("requests", "from log"),
+                ("key_names", f"select distinct source, day, key_hash, {', '.join(KEYS)} from log"),
+                ("place_names", f"select distinct source, day, place_hash, {', '.join(PLACES)} from log"),
+            )
         ),
     )
 
