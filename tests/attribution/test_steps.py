@@ -1,8 +1,13 @@
 """The steps of attribution, a sentence for each of their rules."""
 
+from contextlib import closing
+
 import pytest
 
+from attribution.rollup import SameHash
+from finops.core import warehouse
 from tests.attribution.allocated import assert_allocated, attributed, given, policy, rows_of
+from tests.tables import fill
 
 pytestmark = pytest.mark.django_db
 
@@ -330,3 +335,14 @@ def test_an_idle_machine_weighs_its_week_by_what_all_of_it_has():
         score | idle      | 1.000002027015
         """
     )
+
+
+def test_two_keys_with_one_number_stop_the_day_instead_of_being_taken_for_one():
+    one_machine("4")
+    given("requests", SCORING_FOR_SEARCH)
+    with closing(warehouse.connect()) as con:
+        warehouse.open_view(con, "key_names")
+        number, day = con.execute("select key_hash, day::varchar from key_names").fetchall()[0]
+    fill("key_names", f"source | day | key_hash | model\n other | {day} | {number} | chat")
+    with pytest.raises(SameHash, match=f"{day}: two different rows of key_names have the same key_hash"):
+        attributed()
