@@ -50,6 +50,7 @@ class Step:
     sign: Sign
     amount: Decimal
     currency: str
+    converted_from: str = ""  # of what was converted: the currency of its charges
 
     @property
     def has_charges(self) -> bool:
@@ -151,7 +152,14 @@ class Bridge:
                 if bill.difference:
                     steps.append(Step("difference", "Not explained", "end", bill.difference, bill.currency))
                 steps.append(
-                    Step("converted", "Attributed, converted", "total", bill.converted, self.currency)
+                    Step(
+                        "converted",
+                        "Attributed, converted",
+                        "total",
+                        bill.converted,
+                        self.currency,
+                        bill.currency,
+                    )
                 )
         steps += [
             Step(

@@ -82,22 +82,22 @@ class ExplorerQuery:
         pairs += [(key, value) for key, values in self.where.items() for value in values]
         return urlencode(pairs)
 
-    def explained(self, value: str | None = None) -> str:
-        """The query string of the page that explains a row (None: their total).
+    def explained(self, value: str | None = None, period: str = "") -> str:
+        """The query string of the page that explains a row (None: their total), or a period of the total.
 
-        Empty where there is none: an explanation takes one value of a key.
+        An hour is explained by its day.
         """
         span, where = Span(self.start, self.end), dict(self.where)
         if value is not None and self.by:
             where[self.by] = (value,)
         elif value is not None:
-            days = _days_of_period(value)
+            period = value
+        if period:
+            days = _days_of_period(period)
             span = Span(max(days.start, span.start), min(days.end, span.end))
-        if any(len(values) != 1 for values in where.values()):
-            return ""
-        pairs = {"start": span.start.isoformat(), "end": span.end.isoformat()}
-        pairs |= {"billing_period": self.billing_period} if self.billing_period else {}
-        return urlencode(pairs | {key: values[0] for key, values in where.items()})
+        pairs = [("start", span.start.isoformat()), ("end", span.end.isoformat())]
+        pairs += [("billing_period", self.billing_period)] if self.billing_period else []
+        return urlencode(pairs + [(key, one) for key, values in where.items() for one in values])
 
     def sorted_by(self, measure: str) -> "ExplorerQuery":
         return replace(self, sort=measure)

@@ -123,6 +123,7 @@ TAKEN_BY = {
     "resource_id": "resource_id",
     "currency": "original_currency",
     "name": "coalesce(nullif(service_name, ''), nullif(resource_id, ''), 'charges without service')",
+    "attributed": "case when disposition in ('exclude', 'unconverted') then 'no' else 'yes' end",
     "by": "case when rule = 'default:exclude' then 'default' else 'rule' end",
 }
 

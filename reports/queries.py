@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import cache, cached_property
 from importlib import resources
 from typing import Literal, get_args
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 from duckdb import DuckDBPyConnection
 
@@ -324,6 +324,23 @@ class Overview:
         date, str
     ]  # days of the month whose bill or logs are still to come, with what is missing
     content: str  # of the files that it was read from
+    skipped: frozenset[date]  # incomplete days of the span, which its sums leave out
+    skipped_before: frozenset[date]
+
+    @property
+    def cell(self) -> str:
+        """The query string of the page that explains the month's figures."""
+        return _cell(self.span, self.skipped)
+
+    @property
+    def cell_before(self) -> str:
+        return _cell(self.before, self.skipped_before)
+
+
+def _cell(span: "Span", without: Iterable[date]) -> str:
+    return urlencode(
+        [("start", span.start), ("end", span.end), *(("without", day) for day in sorted(without))]
+    )
 
 
 def newest_day(snapshot: int | None = None) -> date | None:
@@ -362,6 +379,8 @@ def overview(month: date | None, scope: Scope) -> Overview | None:
         _by_day(found, before),
         incomplete,
         content(selection, snapshot),
+        frozenset(skipped),
+        frozenset(skipped_before),
     )
 
 

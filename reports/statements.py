@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import cached_property
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -19,7 +20,6 @@ from duckdb import DuckDBPyConnection
 from attribution.queries import DERIVED
 from finops.core import spans, warehouse
 from finops.core.access import Scope
-from finops.core.datasets import KEYS
 from finops.core.errors import FinopsError
 from finops.core.models import ManifestFile
 from finops.core.money import largest_remainder, minor_unit
@@ -75,10 +75,15 @@ class Line:
     def explained(self) -> str:
         """The query string, without days, of the page that explains it."""
         key = self.key
-        where = dict.fromkeys(KEYS, "") if key.statement == PLATFORM else {}
-        where |= {"team": key.team, "cost_type": key.cost_type, "model": key.model, "feature": key.feature}
-        where |= {"pool": key.pool, "reason": key.reason, "billing_period": self.period}
-        return urlencode(where)
+        where = {"statement": key.statement, "cost_type": key.cost_type, "model": key.model}
+        where |= {"feature": key.feature, "pool": key.pool, "reason": key.reason}
+        return urlencode(where | {"billing_period": self.period})
+
+    @property
+    def cell(self) -> str:
+        """The same with its days."""
+        span = {"start": self.charge_period_start, "end": self.charge_period_end}
+        return f"{self.explained}&{urlencode(span)}"
 
     @property
     def description(self) -> str:
@@ -108,6 +113,12 @@ class Statement:
     currency: str
     lines: tuple[Line, ...] = ()  # of the month's own charges
     booked: tuple[Line, ...] = ()  # corrections of earlier, closed months; some are less than a cent
+    closed_version: int | None = None  # None: of an open month
+
+    @cached_property
+    def cell(self) -> str:
+        """The query string of the page that explains its charges."""
+        return f"{_cell(self.period, self.closed_version)}&{urlencode({'statement': self.slug})}"
 
     @property
     def team(self) -> str:
@@ -156,6 +167,11 @@ class Month:
     bill: Decimal | None  # costs attributed, twelve places; None for a reader who sees only some teams
     closed: ClosedMonth | None = None
 
+    @cached_property
+    def cell(self) -> str:
+        """The query string of the page that explains its charges, as far as the reader sees them."""
+        return _cell(self.period, self.closed.version if self.closed else None)
+
     @property
     def is_closed(self) -> bool:
         """Closed and still in force; an earlier version that was reopened is not."""
@@ -194,6 +210,14 @@ class MonthState:
     version: int  # the one in force, or that the next close will make
     closed: ClosedMonth | None  # the newest version, reopened or not
     versions: tuple[ClosedMonth, ...] = ()
+
+
+def _cell(period: str, closed_version: int | None) -> str:
+    """The query string that means the charges of a billing period, now or as they were closed."""
+    month = ChargePeriod.month(period)
+    first, end = days_of(period) or (month.start.date(), month.end.date())
+    pairs: dict[str, object] = {"start": first, "end": end, "billing_period": period}
+    return urlencode(pairs | ({"version": closed_version} if closed_version else {}))
 
 
 def total(amounts: Iterable[Decimal], currency: str) -> Decimal:
@@ -352,7 +376,7 @@ def _as_closed(closed: ClosedMonth) -> Month:
         version=closed.version,
         snapshot=closed.snapshot,
         currency=closed.currency,
-        statements=_statements(closed.period, closed.currency, lines),
+        statements=_statements(closed.period, closed.currency, lines, closed.version),
         bill=closed.bill,
         closed=closed,
     )
@@ -362,7 +386,9 @@ def _key(row: StatementLine) -> LineKey:
     return LineKey(row.statement, row.cost_type, row.model, row.feature, row.pool, row.reason)
 
 
-def _statements(period: str, currency: str, lines: Sequence[Line]) -> tuple[Statement, ...]:
+def _statements(
+    period: str, currency: str, lines: Sequence[Line], closed_version: int | None = None
+) -> tuple[Statement, ...]:
     """Teams by name, then `No owner`, then `Platform`; these two also where they bear nothing."""
     own: dict[str, list[Line]] = defaultdict(list)
     corrections: dict[str, list[Line]] = defaultdict(list)
@@ -370,7 +396,8 @@ def _statements(period: str, currency: str, lines: Sequence[Line]) -> tuple[Stat
         (corrections if line.is_correction else own)[line.key.statement].append(line)
     slugs = [*sorted({*own, *corrections} - {NO_OWNER, PLATFORM}), NO_OWNER, PLATFORM]
     return tuple(
-        Statement(slug, period, currency, _ordered(own[slug]), _ordered(corrections[slug])) for slug in slugs
+        Statement(slug, period, currency, _ordered(own[slug]), _ordered(corrections[slug]), closed_version)
+        for slug in slugs
     )
 
 
@@ -636,6 +663,8 @@ class LineDetail:
     parts: Mapping[str, tuple[Part, ...]]
     charges: tuple[ChargesBehind, ...]
     changes: tuple[Change, ...] = ()
+    snapshot: int = 0  # that it was read at
+    booked: int | None = None  # of a correction: the snapshot of what it corrects
 
 
 def line_detail(
@@ -675,16 +704,24 @@ def _line_detail(con: DuckDBPyConnection, line: Line, key: LineKey, whole: Month
         parts={facet: tuple(found) for facet, found in parts.items()},
         charges=tuple(ChargesBehind(*row) for row in behind),
         changes=_changes_behind(con, line, whole) if line.is_correction else (),
+        snapshot=whole.snapshot,
+        booked=_booked_at(line, whole) if line.is_correction else None,
     )
 
 
-def _changes_behind(con: DuckDBPyConnection, line: Line, whole: Month) -> tuple[Change, ...]:
-    """The days behind a correction: what they were when the closed month was last booked, and since."""
-    booked = (
+def _booked_at(line: Line, whole: Month) -> int | None:
+    """The snapshot at which the closed month that a line corrects was last booked."""
+    found: int | None = (
         StatementLine.objects.filter(period=line.period, month__snapshot__lt=whole.snapshot)
         .exclude(month__period=whole.period)
         .aggregate(newest=Max("month__snapshot"))["newest"]
     )
+    return found
+
+
+def _changes_behind(con: DuckDBPyConnection, line: Line, whole: Month) -> tuple[Change, ...]:
+    """The days behind a correction: what they were when the closed month was last booked, and since."""
+    booked = _booked_at(line, whole)
     if booked is None or not open_changes(con, line.period, booked, whole.snapshot):
         return ()
     return tuple(change for key, change in _changes(con, line.period) if key == line.key)

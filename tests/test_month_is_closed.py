@@ -11,8 +11,10 @@ The inputs and the statements they must produce are in tests/golden. By hand, fo
 
 import csv
 import io
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from html import unescape
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -147,6 +149,59 @@ def test_a_line_of_a_statement_is_explained_to_its_last_place(client):
         assert found["total"] == line.exact
         assert sum(one.cost for one in found["lines"]) == found["by_day"][span.start]
     assert seen >= {"usage", "idle", "shared"}
+
+
+MONEY = re.compile(r'class="number[^"]*">([\d,]+\.\d\d)</td>')
+OPENED = re.compile(r'<a href="([^"]*)" data-over>([^<]+)</a>')
+
+
+def amount(text):
+    return Decimal(text.replace(",", "").replace("−", "-"))
+
+
+@pytest.mark.parametrize("restated", [False, True])
+def test_every_amount_of_a_page_opens_what_it_is_made_of(client, restated):
+    load_all()
+    if restated:
+        call_command("statements", "close", "2026-09", "--by", "finance")
+        restate()
+    client.force_login(User.objects.create_superuser("ann", password="x"))
+    pages = ["/", "/explorer/?by=feature", "/match/?start=2026-09-01&end=2026-10-02", "/statements/"]
+    for period in ("2026-09", "2026-10"):
+        pages.append(f"/statements/{period}/")
+        month = statements.month(period, EVERYTHING)
+        for one in month.statements:
+            pages.append(f"/statements/{period}/of/{one.slug}/")
+            pages += [to for to in links(client, pages[-1]) if "/lines/" in to]
+    told = set()
+    for page in pages:
+        html = client.get(page).content.decode()
+        rows = re.sub("<tfoot>.*?</tfoot>", "", html, flags=re.S)  # sums of what stands above them
+        without = [text for text in MONEY.findall(rows) if amount(text)]
+        assert not without, (page, without)
+        for to, text in OPENED.findall(html):
+            if to.startswith("/explain/?") and (to, text) not in told:
+                told.add((to, text))
+                found = client.get(unescape(to)).context
+                is_unit = "per=" in to
+                exact = found["unit_cost"]["result"] if is_unit else found["total"]
+                # Statements are rounded so that their lines sum to the cent.
+                assert abs(exact - amount(text)) <= (exact / 100 if is_unit else Decimal("0.01")), (
+                    page,
+                    to,
+                    text,
+                )
+            elif to.startswith("/explain/charges/"):
+                taken = client.get(unescape(to)).context["found"]
+                of = taken.original.get("NOK", taken.cost) if "unconverted" in to else taken.cost
+                assert abs(of - amount(text)) <= Decimal("0.005")
+            else:
+                assert client.get(unescape(to).partition("#")[0]).status_code == 200
+    assert len(told) > 40
+
+
+def links(client, page):
+    return [unescape(to) for to in re.findall(r'<a href="([^"]*)"', client.get(page).content.decode())]
 
 
 def test_of_two_who_close_at_once_one_wins_and_the_other_is_told(elsewhere):

@@ -1,5 +1,5 @@
 -- Grain: one row per facet (day, tenant, …) and value of it, of one line of a statement.
--- Rule:  each facet cuts the whole line; a day is 'YYYY-MM-DD', a source stands with its billing account.
+-- Rule:  each facet cuts the whole line; a day is 'YYYY-MM-DD', a source stands with its billing account, chr(31) between them.
 -- Holds: the costs of each facet sum to the line's exact cost.
 select *
 from (
@@ -14,7 +14,7 @@ from (
             struct_pack(facet := 'environment', value := environment),
             struct_pack(facet := 'region', value := region),
             struct_pack(facet := 'endpoint', value := endpoint),
-            struct_pack(facet := 'source', value := concat_ws(' ', source, billing_account)),
+            struct_pack(facet := 'source', value := source || chr(31) || billing_account),
             struct_pack(facet := 'service_category', value := service_category),
             struct_pack(facet := 'measure', value := measure)
         ]) as part

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from finops.core.access import ENGINEER, FINANCE, roles_of
 from finops.core.money import minor_unit
+from reports.matching import Unmatched
 from reports.queries import Figures
 
 register = template.Library()
@@ -258,10 +259,45 @@ def explained(
     return mark_safe(f'<a href="{address}" data-over>{text}</a>')
 
 
+@register.simple_tag
+def explained_facet(amount: Decimal, cell: str, facet: str, value: str, written: str = "money") -> SafeString:
+    """`explained` of one value of a line's facet; a source has its billing account beside it."""
+    if facet == "source":
+        source, _, account = value.partition("\x1f")
+        return explained(amount, cell, written, source=source, billing_account=account)
+    more: dict[str, Any] = {facet: value}
+    return explained(amount, cell, written, **more)
+
+
+@register.simple_tag
+def explained_unmatched(one: Unmatched, cell: str) -> SafeString:
+    """`explained` of what the cost of a row of the match report is made of."""
+    if one.kind == "excluded_charge":
+        return explained(
+            one.cost, cell, page="explain_charges", disposition="exclude", by="default", name=one.name
+        )
+    if one.kind == "model_without_owner":
+        return explained(one.cost, cell, model=one.name, team="")
+    if one.kind == "model_without_price":
+        provider, _, model = one.name.partition("/")
+        return explained(one.cost, cell, provider=provider, model=model, cost_type="usage")
+    return mark_safe(money(one.cost))
+
+
+@register.simple_tag
+def explained_day(
+    amount: Decimal | None, day: str | date, cell: str = "", written: str = "money", **more: object
+) -> SafeString:
+    """`explained` of one UTC day."""
+    start = date.fromisoformat(day) if isinstance(day, str) else day
+    alone = urlencode({"start": start, "end": start + timedelta(days=1)})
+    return explained(amount, "&".join(filter(None, (cell, alone))), written, "explain", **more)
+
+
 @register.filter
 def named(value: str, key: str = "") -> str:
     """A key's value as people read it: an unknown one is said in words."""
-    return value or f"(no {key.replace('_', ' ')})"
+    return value.replace("\x1f", " ").strip() or f"(no {key.replace('_', ' ')})"
 
 
 @register.filter

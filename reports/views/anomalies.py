@@ -85,10 +85,26 @@ def anomaly(request: HttpRequest, number: int) -> HttpResponse:
         "before": before,
         "chart": charts.incident(detail, settings.FINOPS_CURRENCY),
         "explored": urlencode(explored),
+        "cell": _cell(
+            incident, Span(incident.onset, incident.last_day + timedelta(days=1)), scope_of(request.user)
+        ),
+        "compared": _cell(incident, now, scope_of(request.user)) if now else "",
+        "keys": KEYS,
         "states": Incident.STATES,
         "currency": settings.FINOPS_CURRENCY,
     }
     return render(request, "reports/anomaly.html", context)
+
+
+def _cell(incident: Incident, span: Span, scope: Scope) -> str:
+    """The query string of the page that explains what the slice cost; empty where no explanation has these bounds."""
+    pairs: list[tuple[str, object]] = [("start", span.start), ("end", span.end)]
+    if incident.resource:
+        if scope.teams is not None or incident.metric != "cost" or set(incident.slice) != {"resource"}:
+            return ""
+        return urlencode([*pairs, ("resource_id", incident.resource)])
+    types = {"idle": ("idle",), "unit_cost": ("usage",)}.get(incident.metric, ("usage", "idle"))
+    return urlencode([*pairs, *incident.slice.items(), *(("cost_type", one) for one in types)])
 
 
 def _by_key(detail: queries.Detail) -> list[tuple[str, list[queries.Amount], Decimal]]:

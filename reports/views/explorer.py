@@ -81,7 +81,10 @@ def _explored(found: Exploration, query: ExplorerQuery) -> SafeString:
         "chart": charts.exploration(
             found, query, charts.charted(order, query.measure), settings.FINOPS_CURRENCY
         ),
-        "over_time": sorted(found.periods.items()),
+        "over_time": [
+            (period, figures, query.explained(period=period))
+            for period, figures in sorted(found.periods.items())
+        ],
         "explained": query.explained(),
         "measure_label": MEASURES[query.measure][0],
         "chips": bool(query.where),

@@ -1,6 +1,7 @@
 """The match report: what found no partner, by cost."""
 
 from datetime import date, timedelta
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -31,6 +32,7 @@ def match_report(request: HttpRequest) -> HttpResponse:
         "span": Span(start, end),
         "rows": matching.match_report(start, end, scope_of(request.user)),
         "attributed": matching.share_attributed(start, end),
+        "cell": urlencode({"start": start, "end": end}),
         "currency": settings.FINOPS_CURRENCY,
     }
     return render(request, "reports/match_report.html", context)

@@ -1,6 +1,7 @@
 """The chargeback months: their statements, what each line is made of, the bridge, and closing."""
 
-from datetime import date
+from datetime import date, timedelta
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
@@ -14,7 +15,7 @@ from finops.core.access import FINANCE, roles_of, scope_of
 from finops.core.errors import FinopsError, UsageError
 from reports import bridge, closing, queries, statements
 from reports.ledger import ledger_csv
-from reports.statements import LineKey, NoSuchStatement, Statement
+from reports.statements import Line, LineDetail, LineKey, NoSuchStatement, Statement
 from reports.views.access import by_role, page, whole_bill
 
 CHARGES_A_PAGE = 100
@@ -75,7 +76,7 @@ def ledger(request: HttpRequest, period: str) -> HttpResponse:
 def statement(request: HttpRequest, period: str, slug: str) -> HttpResponse:
     state = _state(period)
     found = _statement(request, period, slug)
-    context = {"found": found, "state": state, "version": request.GET.get("version", "")}
+    context = {"found": found, "state": state, "version": request.GET.get("version", ""), "cell": found.cell}
     return render(request, "reports/statement.html", context)
 
 
@@ -98,12 +99,38 @@ def line(request: HttpRequest, period: str, slug: str) -> HttpResponse:
     context = {
         "statement": found,
         "detail": detail,
-        "cell": detail.line.explained,
+        "cell": _cell(detail.line, found),
+        "parts_cell": _parts_cell(detail, found),
+        "charged": urlencode(
+            {"start": detail.line.charge_period_start, "end": detail.line.charge_period_end}
+        ),
+        "snapshot": detail.snapshot,
+        "booked": detail.booked,
+        "sees_everything": scope_of(request.user).teams is None,
         "dearest": date.fromisoformat(dearest.value) if dearest else None,
         "largest": abs(dearest.cost) if dearest else None,
         "version": request.GET.get("version", ""),
     }
     return render(request, "reports/line.html", context)
+
+
+def _cell(line: Line, statement: Statement) -> str:
+    """What explains the line: of a correction what it was and is, day by day; of another its own days."""
+    if line.is_correction:
+        return line.explained
+    version = {"version": statement.closed_version} if statement.closed_version else {}
+    return "&".join(filter(None, (line.cell, urlencode(version))))
+
+
+def _parts_cell(detail: LineDetail, statement: Statement) -> str:
+    """What explains the parts: of a correction they are those of the whole line now."""
+    if not detail.line.is_correction:
+        return _cell(detail.line, statement)
+    days = [date.fromisoformat(part.value) for part in detail.parts.get("day", ())]
+    if not days:
+        return ""
+    span = {"start": min(days), "end": max(days) + timedelta(days=1), "snapshot": detail.snapshot}
+    return f"{detail.line.explained}&{urlencode(span)}"
 
 
 @require_GET

@@ -134,6 +134,7 @@ let opened = []; // addresses, the one that is shown last
 function renameIds(root) {
   const own = (name) => (name.startsWith("over-") ? name : `over-${name}`);
   for (const element of root.querySelectorAll("[id]")) element.id = own(element.id);
+  for (const place of root.querySelectorAll("[data-chart]")) place.dataset.chart = own(place.dataset.chart);
   for (const attribute of ["for", "aria-labelledby", "aria-describedby"]) {
     for (const element of root.querySelectorAll(`[${attribute}]`)) {
       element.setAttribute(attribute, element.getAttribute(attribute).split(" ").map(own).join(" "));
@@ -170,6 +171,7 @@ async function showOver(address) {
   body.scrollTop = 0;
   over.querySelector("#over-title").textContent = body.querySelector("h1")?.textContent ?? "Explanation";
   window.htmx?.process(body);
+  drawCharts();
   body.focus();
 }
 
