@@ -1,7 +1,8 @@
 """`make bench`: what ingest, attribution and explanation cost, beside the least and beside versions written by hand.
 
 Makes the data, measures everything in one run, checks that all give the same answer, and writes a table and a
-plot. `make bench REQUESTS=100000000 DAYS=30` takes an hour or two on two cores.
+plot. `make bench REQUESTS=100000000 DAYS=30` takes an hour or two on two cores. What is written by hand leaves out
+that a machine may stand idle for an hour: with fewer than some 100,000 requests a day it gives another answer.
 """
 
 import argparse
