@@ -33,6 +33,7 @@ PAGES = [
     "/deliveries/1/",
     "/explain/",
     "/explain/?start=2026-09-01&end=2026-10-01&team=search",
+    "/explain/charges/?start=2026-09-01&end=2026-10-01&disposition=exclude",
     "/anomalies/",
     "/anomalies/1/",
     "/explorer/?by=colour",
@@ -173,6 +174,41 @@ def test_another_grouping_replaces_the_content_and_back_returns_with_a_chart(pag
     page.go_back()
     page.wait_for_selector("#rows-title:text-is('By model')")
     charts_drawn(page)
+
+
+def test_a_figure_slides_its_explanation_over_the_page_and_escape_gives_it_back(page):
+    page.goto("/explorer/?by=team")
+    charts_drawn(page)
+    figure = page.locator("tbody a[data-over]:text-is('10.00')")
+    figure.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#over h1:text-is('Where a figure came from')")
+    page.wait_for_selector("#over .panel :text('is not attributed')")
+    assert page.url.endswith("/explorer/?by=team")
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        assert violations(page) == [], theme
+    page.click("#over tbody th a >> nth=1")  # another day, in the same place
+    page.wait_for_selector("#over tr.chosen:nth-child(2)")
+    page.click("[data-over-back]")
+    page.wait_for_selector("#over :not(.chosen) > th a")
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.getElementById('over').open") is False
+    assert page.evaluate("document.activeElement.textContent") == "10.00"
+    page.set_viewport_size({"width": 390, "height": 800})
+    figure.click()
+    page.wait_for_selector("#over h1")
+    assert page.evaluate("document.querySelector('[data-over-body]').scrollWidth") <= 390
+
+
+def test_without_script_a_figure_is_a_link_to_the_page_that_explains_it(browser, live_server, page):
+    plain = browser.new_context(
+        base_url=live_server.url, java_script_enabled=False, storage_state=page.context.storage_state()
+    ).new_page()
+    plain.goto("/explorer/?by=team")
+    plain.click("tbody a[data-over]:text-is('10.00')")
+    assert plain.locator("h1").inner_text() == "Where a figure came from"
+    plain.context.close()
 
 
 def test_nothing_of_the_figures_is_left_in_the_browser(page):

@@ -50,6 +50,7 @@ NOT_FOR_OWNERS = {
     "/bridge/2026-09/?source=aws&account=1001&step=excluded_by_default&currency=USD": "bill.csv",
     "/anomalies/2/": "nlp-model-0",
     "/match/": "hosts.csv: HOST,i-9",
+    "/explain/charges/?start=2026-09-01&end=2026-10-01&disposition=exclude": "bill.csv",
     "/deliveries/": "the total is 7",
     "/deliveries/1/": "cost is not a number",
 }
