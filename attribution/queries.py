@@ -7,6 +7,8 @@ from datetime import date
 from decimal import Decimal
 from functools import cached_property
 
+from django.db.models import Exists, OuterRef
+
 from attribution.models import Run
 from finops.core import warehouse
 from finops.core.access import EVERYTHING, Scope
@@ -121,6 +123,13 @@ def runs(first: date | None = None, end: date | None = None, snapshot: int | Non
     if end:
         found = found.filter(day__lt=end)
     return {run.day: run for run in found}
+
+
+def incomplete(first: date, end: date) -> dict[date, str]:
+    """The days in [first, end) attributed before their bill or logs were all there, with what is missing."""
+    newer = Run.objects.filter(day=OuterRef("day"), pk__gt=OuterRef("pk"))
+    found = Run.objects.filter(day__gte=first, day__lt=end, complete=False).exclude(Exists(newer))
+    return dict(found.order_by("day").values_list("day", "incomplete_reason"))
 
 
 def complete_days(first: date | None = None, end: date | None = None) -> list[date]:

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlencode
 
 from duckdb import DuckDBPyConnection
 
-from attribution.queries import Cells, runs
+from attribution.queries import Cells, incomplete
 from finops.core import spans, warehouse
 from finops.core.access import EVERYTHING, Scope
 from finops.core.datasets import COUNTS, KEYS
@@ -357,31 +357,40 @@ def overview(month: date | None, scope: Scope) -> Overview | None:
         return None
     first = month or newest.replace(day=1)
     whole = Span(first, next_month(first))
-    incomplete = incomplete_days(whole)
+    incomplete_of_month = incomplete_days(whole)
     last = min(whole.last, max(newest, first))
-    span, before = _compared(first, last, incomplete)
-    skipped = {day for day in incomplete if day in span} if len(incomplete) < span.length else set()
+    span, before = _compared(first, last, incomplete_of_month)
+    skipped = {day for day in incomplete_of_month if day in span}
+    if len(incomplete_of_month) >= span.length:
+        skipped = set()
     skipped_before = {before.start + (day - span.start) for day in skipped}
     selection = Selection(before.start, whole.end, "day", ("model",), scope=scope)
-    found = figures_by(selection, ("period", "model"), snapshot)
-    now, then = _by_model(found, span, skipped), _by_model(found, before, skipped_before)
-    models = [
-        ModelFigures(model, now.get(model, Figures()), then.get(model, Figures()))
-        for model in sorted({*now, *then})
-    ]
-    return Overview(
-        span,
-        before,
-        total(now.values()),
-        total(then.values()),
-        sorted(models, key=lambda one: (not one.model, -one.now.cost)),
-        _by_day(found, whole),
-        _by_day(found, before),
-        incomplete,
-        content(selection, snapshot),
-        frozenset(skipped),
-        frozenset(skipped_before),
-    )
+    now = content(selection, snapshot)
+
+    def compute() -> list[Overview]:
+        found = figures_by(selection, ("period", "model"), snapshot)
+        now_by, then_by = _by_model(found, span, skipped), _by_model(found, before, skipped_before)
+        models = [
+            ModelFigures(model, now_by.get(model, Figures()), then_by.get(model, Figures()))
+            for model in sorted({*now_by, *then_by})
+        ]
+        return [
+            Overview(
+                span,
+                before,
+                total(now_by.values()),
+                total(then_by.values()),
+                sorted(models, key=lambda one: (not one.model, -one.now.cost)),
+                _by_day(found, whole),
+                _by_day(found, before),
+                incomplete_of_month,
+                now,
+                frozenset(skipped),
+                frozenset(skipped_before),
+            )
+        ]
+
+    return cached("overview", now, (scope, span, repr(incomplete_of_month)), compute)[0]
 
 
 def _compared(first: date, last: date, incomplete: Mapping[date, str]) -> tuple[Span, Span]:
@@ -438,8 +447,7 @@ def cost_by_day(span: Span, cells: Cells, snapshot: int | None = None) -> dict[d
 
 def incomplete_days(span: Span) -> dict[date, str]:
     """Days attributed before their bill or logs were all there, with what is missing."""
-    found = runs(span.start, span.end)
-    return {day: run.incomplete_reason for day, run in found.items() if not run.complete}
+    return incomplete(span.start, span.end)
 
 
 @dataclass(frozen=True)
