@@ -17,7 +17,7 @@ class Layer:
     of: str  # the dataset of days
     without: tuple[str, ...] = ()  # columns summed away
     sums: tuple[str, ...] = ()  # the columns summed; none: the rows themselves
-    by_month: bool = False  # `day` is the first of the month
+    by_month: bool = False  # `day` is the first one that the month has
     order: tuple[str, ...] = ()
     row_group: int | None = None  # rows; a small one lets a reader of few values skip the others
 
@@ -34,7 +34,7 @@ class Layer:
         """Its rows of a month, from the dataset's days."""
         if not self.sums:
             return f"select {', '.join(self.columns)} from {self.of}"
-        day = "date_trunc('month', day)::date" if self.by_month else "day"
+        day = f"(select min(day) from {self.of})" if self.by_month else "day"
         kept = ", ".join(name for name in self.columns if name not in ("day", *self.sums))
         summed = ", ".join(f"sum({name})::{self.columns[name]} as {name}" for name in self.sums)
         return f"select {day} as day, {kept}, {summed} from {self.of} group by all"

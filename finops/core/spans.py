@@ -57,7 +57,7 @@ def rows(
     """A dataset's rows of the UTC days in [first, end), summed up over other columns than `columns` where that is
     quicker; rows of days outside may be among them.
 
-    `whole_months`: a month that lies within the span may be one day, its first.
+    `whole_months`: a month of which all days lie within the span may be one day, the first of them.
     """
     snapshot = warehouse.latest() if snapshot is None else snapshot
     names = ("day", *(name for name in columns if name != "day"))

@@ -1,18 +1,34 @@
 """Who may open a page, and what a reader sees of a mistake."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
+import duckdb
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from finops.core import warehouse
 from finops.core.access import roles_of, scope_of
 from finops.core.errors import FinopsError, UsageError
 
 Given = ParamSpec("Given")
 View = Callable[Concatenate[HttpRequest, Given], HttpResponse]
+
+
+def page_limit(method: str | None) -> AbstractContextManager[None]:
+    """How long a page may compute. What changes something is let finish: half of it would be done again."""
+    return warehouse.time_limit(settings.FINOPS_PAGE_SECONDS) if method == "GET" else nullcontext()
+
+
+def too_long() -> str:
+    return (
+        f"It took longer than {settings.FINOPS_PAGE_SECONDS} seconds and was stopped. Ask for fewer days, a coarser "
+        "grain or fewer values; whole years by the hour are for `manage.py export`, which has no limit."
+    )
 
 
 def page(view: View[Given]) -> View[Given]:
@@ -21,7 +37,11 @@ def page(view: View[Given]) -> View[Given]:
     @wraps(view)
     def shown(request: HttpRequest, /, *args: Given.args, **kwargs: Given.kwargs) -> HttpResponse:
         try:
-            return view(request, *args, **kwargs)
+            with page_limit(request.method):
+                return view(request, *args, **kwargs)
+        except duckdb.InterruptException:
+            context = {"title": "That took too long", "text": too_long()}
+            return render(request, "error.html", context, status=503)
         except Http404:  # also where DEBUG would show what a developer wants to see
             return render(request, "404.html", status=404)
         except UsageError as error:

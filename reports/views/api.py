@@ -1,12 +1,12 @@
 """The REST door: the rows of `export allocations`, in a reader's scope."""
 
-from contextlib import closing
 from datetime import date
 from typing import Any
 
+import duckdb
 from django.conf import settings
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import APIException, ParseError
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -21,8 +21,13 @@ from finops.core.periods import parse_day, parse_month
 from reports import exports, queries
 from reports.filters import one_of
 from reports.queries import GRAINS, Selection
+from reports.views.access import page_limit, too_long
 
 MOST_ROWS = 10_000
+
+
+class TooLong(APIException):
+    status_code = 503
 
 
 class Allocations(APIView):
@@ -37,11 +42,14 @@ class Allocations(APIView):
             selection = _selection(request)
         except UsageError as error:
             raise ParseError(str(error)) from error
-        with closing(warehouse.connect()) as con:
-            queries.load_allocations(con, selection)
-            found = con.execute(f"{exports.allocation_rows(selection)} limit {MOST_ROWS + 1}")
-            names = [column[0] for column in found.description or []]
-            rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        try:
+            with page_limit(request.method), warehouse.reading() as con:
+                queries.load_allocations(con, selection)
+                found = con.execute(f"{exports.allocation_rows(selection)} limit {MOST_ROWS + 1}")
+                names = [column[0] for column in found.description or []]
+                rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        except duckdb.InterruptException as error:
+            raise TooLong(too_long()) from error
         if len(rows) > MOST_ROWS:
             raise ParseError(f"more than {MOST_ROWS:,} rows: ask for fewer days, keys or a coarser grain")
         return Response({"currency": settings.FINOPS_CURRENCY, "rows": [_written(row) for row in rows]})

@@ -119,6 +119,14 @@ document.addEventListener("htmx:configRequest", (event) => {
   }
 });
 
+// A view that cannot be shown, or took too long, says so in words where the view would be.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.isError && event.detail.target.id === "main") {
+    event.detail.shouldSwap = true;
+    event.detail.isError = false;
+  }
+});
+
 // What a page asks for after it has opened may fail; the link beside it still works.
 document.addEventListener("htmx:responseError", (event) => {
   const waiting = event.target.querySelector?.("[data-waiting]");
