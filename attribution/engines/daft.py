@@ -1,36 +1,39 @@
 """Daft: in this process, or on the Ray cluster at FINOPS_ENGINE_ADDRESS. It reads the same SQL as DuckDB."""
 
+import threading
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 import pyarrow as pa
 from django.conf import settings
 
 from attribution import steps, sweep
-from attribution.engines.engine import Unreachable
+from attribution.engines.engine import Unreachable, require_listening
+from attribution.sweep import decoding_shares
 from finops.core import env
 
 env.preset("DO_NOT_TRACK", "true")  # else Daft tells its makers of every start
 
 import daft  # noqa: E402
+import ray  # noqa: E402
 from daft.pickle import cloudpickle  # noqa: E402
 
+_connecting = threading.Lock()  # days run side by side, with one runner
 
-@cache
+
 def _connect(address: str) -> None:
     """Once a process: Daft keeps its first runner."""
-    cloudpickle.register_pickle_by_value(sweep)  # the cluster's machines do not have this program
-    if not address:
-        daft.set_runner_native()
-        return
-    import ray
-
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", ignore_reinit_error=True)
-    except Exception as error:
-        raise Unreachable(address, error) from error
-    daft.set_runner_ray(noop_if_initialized=True)
+    with _connecting:
+        cloudpickle.register_pickle_by_value(sweep)  # the cluster's machines do not have this program
+        if not address:
+            daft.set_runner_native()
+        elif not ray.is_initialized():
+            require_listening(address)  # Ray itself tries for many minutes
+            try:
+                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+            except Exception as error:
+                raise Unreachable(address, str(error)) from error
+            daft.set_runner_ray(noop_if_initialized=True)
 
 
 class Day:
@@ -57,7 +60,7 @@ class Day:
         def shared(*columns: daft.Series) -> pa.StructArray:
             found = {name: column.to_arrow() for name, column in zip(kinds, columns, strict=True)}
             start, end = (found[name].to_numpy() for name in ("decode_start", "decode_end"))
-            found["share"] = pa.array(sweep.decoding_shares(np.zeros_like(start), start, end))
+            found["share"] = pa.array(decoding_shares(np.zeros_like(start), start, end))
             return pa.StructArray.from_arrays(list(found.values()), names=list(found))
 
         share = daft.func.batch(return_dtype=daft.DataType.struct(kinds))(shared)

@@ -1,10 +1,11 @@
 """What the roll-up asks of an engine."""
 
+import socket
 from collections.abc import Mapping
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import pyarrow as pa
-from django.conf import settings
 
 from attribution import steps
 from attribution.numbers import Survey
@@ -18,9 +19,19 @@ class TooLarge(FinopsError):
 class Unreachable(FinopsError):
     """The cluster of FINOPS_ENGINE_ADDRESS did not let us in."""
 
-    def __init__(self, address: str, because: Exception) -> None:
-        first, *_ = [line for line in str(because).splitlines() if line.strip()] or [type(because).__name__]
-        super().__init__(f"FINOPS_ENGINE={settings.FINOPS_ENGINE}: {address} cannot be used: {first}")
+    def __init__(self, address: str, because: str) -> None:
+        first = next((line for line in because.splitlines() if line.strip()), "it did not say why")
+        super().__init__(f"FINOPS_ENGINE_ADDRESS={address} cannot be used: {first}")
+
+
+def require_listening(address: str) -> None:
+    """Raises Unreachable where an address that names a host and port has nobody behind it."""
+    found = urlsplit(address if "://" in address else f"//{address}")
+    try:
+        if found.hostname and found.port:
+            socket.create_connection((found.hostname, found.port), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise Unreachable(address, str(error)) from error
 
 
 class Engine(Protocol):

@@ -12,7 +12,8 @@ from pyspark import cloudpickle
 from pyspark.sql import DataFrame, SparkSession
 
 from attribution import steps, sweep
-from attribution.engines.engine import Unreachable
+from attribution.engines.engine import Unreachable, require_listening
+from attribution.sweep import decoding_shares
 
 _ALONE = "local[*]"
 _connecting = threading.Lock()  # days run side by side, in one session
@@ -23,6 +24,8 @@ def _connect(address: str) -> SparkSession:
     cloudpickle.register_pickle_by_value(sweep)  # the cluster's machines do not have this program
     master = address or _ALONE
     with _connecting:
+        if master.startswith("spark://"):
+            require_listening(master.partition(",")[0])  # Spark itself tries for a minute
         try:
             session = (
                 SparkSession.builder.master(master)
@@ -35,7 +38,7 @@ def _connect(address: str) -> SparkSession:
                 .getOrCreate()
             )
         except Exception as error:
-            raise Unreachable(master, error) from error
+            raise Unreachable(master, str(error)) from error
         if master.startswith("local"):
             session.sparkContext.pythonExec = sys.executable  # elsewhere PYSPARK_PYTHON says which
     return session
@@ -72,7 +75,7 @@ class Day:
 
         def shared(batch: pa.Table) -> pa.Table:
             start, end = (batch[name].to_numpy() for name in ("decode_start", "decode_end"))
-            share = pa.array(sweep.decoding_shares(np.zeros_like(start), start, end))
+            share = pa.array(decoding_shares(np.zeros_like(start), start, end))
             return batch.set_column(batch.column_names.index("share"), "share", share)
 
         rows.groupBy("batch").applyInArrow(shared, rows.schema).createTempView("decoded")
