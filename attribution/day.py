@@ -129,6 +129,7 @@ def compute_day(
             return Computed(day, inputs, unchanged=True)
         allocate(con, world, day, params)
         reconciliation.require_conserved(con)
+        find_unmatched(con, world, day, params)
         files = [
             warehouse.write(
                 con,
@@ -173,6 +174,10 @@ def allocate(con: DuckDBPyConnection, world: World, day: date, params: steps.Par
     steps.run(con, "shared_split", params)
     steps.share_out_running(con, "pool_split")
     steps.run(con, "allocations", params)
+
+
+def find_unmatched(con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters) -> None:
+    """What did not meet, by cost: the table `unmatched_today`."""
     for name in ("unit_sets", "request_weights"):
         world.view(con, name, day - _DAY, day + _DAY)
     steps.run(con, "unmatched", params)

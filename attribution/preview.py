@@ -1,26 +1,32 @@
 """A span of days under another policy, beside what was said of them: exact, and changing nothing.
 
-The days are computed as `attribute` would compute them at this moment; their files are read and deleted.
+The days are computed as `attribute` would compute them at this moment, and only their sums are kept.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 
-from attribution import queries
-from attribution.day import LOOK_BACK, ROLLED_UP, Computed, compute_day, compute_rollup, roll_up_policy
+from duckdb import DuckDBPyConnection
+
+from attribution import queries, reconciliation, rollup, steps
+from attribution.day import LOOK_BACK, ROLLED_UP, allocate, compute_rollup, find_charges, roll_up_policy
 from attribution.policy import Policy, parse
 from attribution.run import Progress, side_by_side
 from attribution.world import World
 from finops.core import warehouse
 from finops.core.errors import UsageError
+from finops.core.models import ManifestFile
 from finops.core.warehouse import NewFile
 
 GROUPS = ("team", "tenant", "model", "cost_type", "pool")
-_READ = ("allocation_days", "charge_days")
+_DAY = timedelta(days=1)
+
+Sums = dict[tuple[str, str, str], Decimal]  # by one of GROUPS, its value and the cost type
+Moved = dict[tuple[str, str, str, str], Decimal]  # cost of charges by rule and where it goes, now and then
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,9 @@ class Change:
     name: str
     now: Decimal
     then: Decimal
+    by_type: Mapping[str, Decimal] = field(
+        default_factory=dict
+    )  # the difference of each cost type that differs
 
     @property
     def difference(self) -> Decimal:
@@ -66,11 +75,18 @@ class Preview:
 
 
 def preview(
-    text: str, first: date, end: date, *, workers: int = 1, progress: Progress | None = None
+    text: str,
+    first: date,
+    end: date,
+    *,
+    holds_from: date | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
 ) -> Preview:
     """Compare the policy `text` with what is published of the days in [first, end); days without run are left out.
 
-    Raises PolicyError where the text is no policy, UsageError where none of the days is attributed.
+    `holds_from`: earlier days keep the policy that they have, and the weights of their requests with it; None: the
+    text holds on all days. Raises PolicyError where the text is no policy, UsageError where none of the days is attributed.
     """
     wanted = parse(text)
     days = list(queries.runs(first, end))
@@ -79,39 +95,104 @@ def preview(
             f"no day from {first} to before {end} is attributed: there is nothing to compare with"
         )
     now = World.at(warehouse.latest())
-    then = now.under(wanted)
-    rolled: list[NewFile] = []
-    try:
-        if roll_up_policy(wanted) != roll_up_policy(now.policy):
-            rolled = _rolled_up(then, days, workers, progress)
-            then = then.with_files(ROLLED_UP, rolled)
-        sums: dict[str, dict[str, list[Decimal]]] = {
-            group: defaultdict(lambda: [Decimal(0), Decimal(0)]) for group in GROUPS
-        }
-        rules: dict[tuple[str, str, str, str], Decimal] = defaultdict(Decimal)
-        jobs = ((lambda day=day: compute_day(then.on(day), day, threads=1, datasets=_READ)) for day in days)
-        for number, computed in enumerate(side_by_side(jobs, workers), 1):
-            try:
-                _compare(now, computed, sums, rules)
-            finally:
-                _remove(computed.files)
+    then = now.under(wanted, holds_from)
+    sums, moved = _Totals(_published(now, days)), defaultdict[tuple[str, str, str, str], Decimal](Decimal)
+    with _rolled_up(now, then, days, workers, progress) as rolled:
+        jobs = ((lambda day=day: _tried(now, rolled.on(day), day)) for day in days)
+        for number, (day, found, rules) in enumerate(side_by_side(jobs, workers), 1):
+            sums.add(found)
+            for names, cost in rules.items():
+                moved[names] += cost
             if progress:
-                progress("preview", computed.day, number, len(days))
-    finally:
-        _remove(rolled)
-    changes = {group: _changes(found) for group, found in sums.items()}
-    totals = [sum((pair[side] for pair in sums["cost_type"].values()), Decimal(0)) for side in (0, 1)]
-    moved = [RuleChange(*names, cost=cost) for names, cost in rules.items() if cost]
+                progress("preview", day, number, len(days))
+    totals = [sum(sums.of("cost_type", side).values(), Decimal(0)) for side in (0, 1)]
     return Preview(
         first,
         end,
         tuple(days),
-        changes,
-        sorted(moved, key=lambda one: -abs(one.cost)),
-        reasons(now.policy, wanted),
+        {group: sums.changes(group) for group in GROUPS},
+        sorted(
+            (RuleChange(*names, cost=cost) for names, cost in moved.items() if cost),
+            key=lambda one: (-abs(one.cost), one.rule, one.then_rule),
+        ),
+        _reasons_of_days(now, wanted, days),
         totals[0],
         totals[1],
     )
+
+
+class _Totals:
+    """What everything costs now, and would then."""
+
+    def __init__(self, now: Sums) -> None:
+        self.sides: tuple[Sums, Sums] = (now, defaultdict(Decimal))
+
+    def add(self, then: Sums) -> None:
+        for key, cost in then.items():
+            self.sides[1][key] += cost
+
+    def of(self, group: str, side: int) -> dict[tuple[str, str], Decimal]:
+        return {(name, kind): cost for (of, name, kind), cost in self.sides[side].items() if of == group}
+
+    def changes(self, group: str) -> list[Change]:
+        now, then = self.of(group, 0), self.of(group, 1)
+        names = {name for name, _ in now.keys() | then.keys()}
+        by_name: dict[str, list[tuple[str, Decimal, Decimal]]] = {name: [] for name in names}
+        for name, kind in sorted(now.keys() | then.keys()):
+            by_name[name].append(
+                (kind, now.get((name, kind), Decimal(0)), then.get((name, kind), Decimal(0)))
+            )
+        found = [
+            Change(
+                name,
+                sum((one for _, one, _ in kinds), Decimal(0)),
+                sum((other for _, _, other in kinds), Decimal(0)),
+                {kind: other - one for kind, one, other in kinds if one != other},
+            )
+            for name, kinds in by_name.items()
+        ]
+        changed = [one for one in found if one.difference]
+        return sorted(changed, key=lambda one: (-abs(one.difference), one.name))
+
+
+_BY = " union all ".join(
+    f"select '{group}' as of, {group} as name, cost_type, sum(cost) as cost from {{rows}} group by all"
+    for group in GROUPS
+)
+
+
+def _published(now: World, days: Sequence[date]) -> Sums:
+    with closing(warehouse.connect()) as con:
+        now.view(con, "allocation_days", days[0], days[-1] + _DAY)
+        rows = _BY.format(rows="(from allocation_days where list_contains($days::date[], day))")
+        found = con.execute(rows, {"days": list(days)}).fetchall()
+    return defaultdict(Decimal, {(of, name, kind): cost for of, name, kind, cost in found})
+
+
+def _tried(now: World, then: World, day: date) -> tuple[date, Sums, Moved]:
+    """One day under the other policy: its sums, and the charges that another rule took."""
+    with closing(warehouse.connect(threads=1)) as con:
+        params = rollup.day_params(day, then.currency, then.policy)
+        find_charges(con, then, day, params)
+        allocate(con, then, day, params)
+        reconciliation.require_conserved(con)
+        rows = _BY.format(
+            rows="(select *, to_cost(pico) as cost from allocation join day_key using (cell_key))"
+        )
+        sums = {(of, name, kind): cost for of, name, kind, cost in con.execute(rows).fetchall()}
+        return day, sums, _moved(con, now, day)
+
+
+def _moved(con: DuckDBPyConnection, now: World, day: date) -> Moved:
+    now.view(con, "charge_days", day, day + _DAY)
+    found = con.execute(steps.text("moved_charges"), {"day": day}).fetchall()
+    return {(rule, goes, then_rule, then_goes): cost for rule, goes, then_rule, then_goes, cost in found}
+
+
+def _reasons_of_days(now: World, wanted: Policy, days: Sequence[date]) -> list[str]:
+    """What differs from the policies that hold on the days now."""
+    held = {world.policy_version: world.policy for world in (now.on(day) for day in days)}
+    return list(dict.fromkeys(one for policy in held.values() for one in reasons(policy, wanted)))
 
 
 def reasons(before: Policy, after: Policy) -> list[str]:
@@ -148,65 +229,31 @@ def _named(kind: str, before: Mapping[str, object], after: Mapping[str, object])
     ]
 
 
-def _rolled_up(world: World, days: Sequence[date], workers: int, progress: Progress | None) -> list[NewFile]:
-    """The requests of the days, and of those they look back to, weighed by the world's policy."""
-    with_requests = {file.first_day for file in world.of("requests")}
+@contextmanager
+def _rolled_up(
+    now: World, then: World, days: Sequence[date], workers: int, progress: Progress | None
+) -> Iterator[World]:
+    """The other world with the requests of its days, and of those they look back to, weighed by its policies.
+
+    Only days whose weights differ are rolled up; what is written for them goes again.
+    """
+    with_requests = {file.first_day for file in then.of("requests")}
     back = range(LOOK_BACK.days + 1)
     span = sorted({day - timedelta(days=number) for day in days for number in back} & with_requests)
-    jobs = ((lambda day=day: compute_rollup(world, day, {}, 1)) for day in span)
-    files: list[NewFile] = []
+    changed = [
+        day for day in span if roll_up_policy(then.on(day).policy) != roll_up_policy(now.on(day).policy)
+    ]
+    jobs = ((lambda day=day: compute_rollup(then.on(day), day, {}, 1)) for day in changed)
+    written: list[NewFile] = []
     try:
         for number, computed in enumerate(side_by_side(jobs, workers), 1):
-            files += computed.files
+            written += computed.files
             if progress:
-                progress("roll-up", computed.day, number, len(span))
-    except BaseException:
-        _remove(files)
-        raise
-    return files
-
-
-def _compare(
-    now: World,
-    computed: Computed,
-    sums: Mapping[str, dict[str, list[Decimal]]],
-    rules: dict[tuple[str, str, str, str], Decimal],
-) -> None:
-    allocations, charges = computed.files
-    day = computed.day
-    span = (day, day + timedelta(days=1))
-    with closing(warehouse.connect(threads=1)) as con:
-        now.view(con, "allocation_days", *span)
-        warehouse.view(con, "allocation_days", [allocations], "allocation_days_then")
-        for group, found in sums.items():
-            for side, name in enumerate(("allocation_days", "allocation_days_then")):
-                for value, cost in con.execute(
-                    f"select {group}, sum(cost) from {name} where day = $day group by {group}", {"day": day}
-                ).fetchall():
-                    found[value][side] += cost
-        now.view(con, "charge_days", *span)
-        warehouse.view(con, "charge_days", [charges], "charge_days_then")
-        for rule, goes, then_rule, then_goes, cost in con.execute(
-            """
-            select before.rule, before.disposition || ' ' || before.target, after.rule,
-                after.disposition || ' ' || after.target, sum(after.cost)
-            from charge_days as before
-            join charge_days_then as after
-                using (source, billing_account, billing_period, file, line)
-            where before.day = $day
-                and (before.rule, before.disposition, before.target) <> (after.rule, after.disposition, after.target)
-            group by all
-            """,
-            {"day": day},
-        ).fetchall():
-            rules[rule, goes.strip(), then_rule, then_goes.strip()] += cost or 0
-
-
-def _changes(found: Mapping[str, list[Decimal]]) -> list[Change]:
-    changed = [Change(name, now, then) for name, (now, then) in found.items() if now != then]
-    return sorted(changed, key=lambda one: (-abs(one.difference), one.name))
-
-
-def _remove(files: Iterable[NewFile]) -> None:
-    for file in files:
-        (warehouse.folder() / file.path).unlink(missing_ok=True)
+                progress("roll-up", computed.day, number, len(changed))
+        kept: list[ManifestFile | NewFile] = [
+            file for name in ROLLED_UP for file in then.of(name) if file.first_day not in changed
+        ]
+        yield then.with_files(ROLLED_UP, [*kept, *written]) if changed else then
+    finally:
+        for file in written:
+            (warehouse.folder() / file.path).unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import TypeVar
 
 from attribution import completeness
 from attribution.day import Computed, compute_day, compute_rollup, digest, rollup_inputs
@@ -11,6 +12,7 @@ from attribution.models import RollUp, Run
 from attribution.world import World
 from finops.core import warehouse
 
+Result = TypeVar("Result")
 Progress = Callable[[str, date, int, int], None]  # stage, day, days done, days in all
 
 
@@ -152,14 +154,14 @@ def _changed(before: Mapping[str, str] | None, now: Mapping[str, str]) -> str:
     return ", ".join(name for name in now if now[name] != before.get(name)) or "nothing changed: by force"
 
 
-def side_by_side(jobs: Iterator[Callable[[], Computed]], workers: int) -> Iterator[Computed]:
+def side_by_side(jobs: Iterator[Callable[[], Result]], workers: int) -> Iterator[Result]:
     """The jobs' results as they come, `workers` at a time; DuckDB lets go of the interpreter while it works."""
     if workers <= 1:
         for job in jobs:
             yield job()
         return
     with ThreadPoolExecutor(workers) as pool:
-        running: set[Future[Computed]] = set()
+        running: set[Future[Result]] = set()
         try:
             for job in jobs:
                 running.add(pool.submit(job))

@@ -104,8 +104,8 @@ class World:
         con.execute("create table named_resources as select distinct day, kind, uuid, names from named_arrow")
         con.unregister("named_arrow")
 
-    def with_files(self, datasets: Iterable[str], files: Iterable[NewFile]) -> "World":
-        """The same world with these files, not in force, as all that the datasets hold."""
+    def with_files(self, datasets: Iterable[str], files: Iterable[ManifestFile | NewFile]) -> "World":
+        """The same world with these files, in force or not, as all that the datasets hold."""
         found = {**self.files, **{dataset: [] for dataset in datasets}}
         for file in files:
             found[file.dataset].append(file)
