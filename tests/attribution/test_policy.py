@@ -131,3 +131,27 @@ def test_a_pattern_matches_as_written_and_a_star_stands_for_any_text(
     with duckdb.connect() as con:
         query = f"select {matches('fact', (pattern,))} from (select $fact as fact)"
         assert con.execute(query, {"fact": fact}).fetchall() == [(matched,)]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('[idle]\npolicy = "owner"\n\n[[pools]]\nname = "p"\n# why\ndriver = "cost"\n', 7),
+        (
+            '[[pools]]\nname = "p"\n\n[[rules]]\nname = "a"\nwhen = { Colour = "red" }\nthen = { pool = "p" }\n',
+            6,
+        ),
+        ('[[rules]]\nname = "a"\nthen = { pool = "q" }\n', 3),
+        ("[tokens]\ninput = 1\noutput = -4\n", 3),
+        ('[prices."OpenAI/gpt"]\ninput = 1\n', 1),
+        ('[[pools]]\nname = "p"\n[[pools]]\nname = "p"\n', 4),
+        ('[[pools]]\nname = "p"\nscope = { team = [\n  "a",\n  3,\n] }\n', 3),
+        ("[idle]\npolicy = owner\n", 2),
+        ("[idle\n", 1),
+        ('[idle]\npolicy = "owner"\ncolour = 1\n', 3),
+    ],
+)
+def test_an_error_names_its_line(text, line):
+    with pytest.raises(PolicyError, match=rf"^line {line}: ") as caught:
+        parse(text)
+    assert caught.value.line == line
