@@ -24,7 +24,7 @@ MACROS = (
     "is_whole(t) as try_cast(t as bigint)::varchar = t",
     "as_micro(d) as case when abs(d) < 9000000000000 then cast(d * 1000000 as bigint) end",
     "micro(t) as case when length(t) < 13 and is_whole(t) then try_cast(t as bigint) * 1000000 "
-    "when regexp_full_match(t, '[0-9]{1,11}[.][0-9]*') "
+    "when regexp_full_match(t, '[0-9]{1,6}[.][0-9]*') "
     "then cast(try_cast(t as decimal(18, 6)) * 1000000 as bigint) "
     "when is_number(t) then as_micro(try_cast(trim(t) as decimal(38, 6))) end",
     "as_whole(d) as case when abs(d) < 9000000000000000000 and d = trunc(d) then cast(d as bigint) end",
