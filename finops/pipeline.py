@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from attribution import queries as attributed
 from attribution.day import LOOK_BACK
 from attribution.run import Progress, Report, attribute
-from finops.core import warehouse
+from finops import garbage
+from finops.core import spans, warehouse
 from finops.core.models import ManifestFile
 from finops.core.periods import next_month
 from ingest import landing
@@ -34,7 +35,15 @@ def pull() -> int:
 def attribute_outdated(workers: int = 1, progress: Progress | None = None) -> Report:
     """Attribute the days with data that no run has seen, up to the end of the current month."""
     today = datetime.now(UTC).date()
-    return attribute(outdated_days(next_month(today)), workers=workers, progress=progress)
+    report = attribute(outdated_days(next_month(today)), workers=workers, progress=progress)
+    spans.compact(spans.LOOSE)
+    return report
+
+
+def tidy() -> None:
+    """Gather what is attributed by months, and delete what nobody can ask for any more."""
+    spans.compact()
+    garbage.collect()
 
 
 def detect(progress: Callable[[int, int], None] | None = None) -> int:

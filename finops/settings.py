@@ -200,6 +200,9 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", f"finops@{_site.hostname}")
 # Pages: how long one may compute, and how much each process remembers of what it told.
 FINOPS_PAGE_SECONDS = env.integer("FINOPS_PAGE_SECONDS", 20, least=1)
 FINOPS_CACHE_MB = env.integer("FINOPS_CACHE_MB", 64)
+# Garbage: how long what is no longer in force can still be read, and how old a file that never was must be.
+FINOPS_KEEP_DAYS = env.integer("FINOPS_KEEP_DAYS", 30, least=1)
+FINOPS_STRAY_HOURS = env.integer("FINOPS_STRAY_HOURS", 48, least=1)
 
 # Where single requests are rolled up. Only the cluster's engines need packages that the product does not.
 FINOPS_ENGINE = env.choice("FINOPS_ENGINE", "duckdb", ["duckdb", "daft", "spark"])

@@ -31,3 +31,8 @@ def detect() -> int:
 @shared_task(name="finops.mail_owners", **_again)
 def mail_owners() -> int:
     return pipeline.mail_owners()
+
+
+@shared_task(name="finops.tidy", **_again)
+def tidy() -> None:
+    pipeline.tidy()

@@ -36,6 +36,7 @@ def test_every_entry_of_the_timetable_names_a_task_that_exists():
         "finops.attribute",
         "finops.detect",
         "finops.mail_owners",
+        "finops.tidy",
     }
     assert all(entry["task"] in tasks.app.tasks for entry in app.conf.beat_schedule.values())
 

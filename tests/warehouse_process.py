@@ -42,12 +42,15 @@ def write(token: str, rounds: int) -> None:
             break
 
 
-def read(seconds: float) -> int:
-    """Read both datasets at one snapshot until the time is up; the number of reads. Fails where one is torn."""
+def read(seconds: float, held: int | None = None) -> int:
+    """Read both datasets at one snapshot until the time is up; the number of reads. Fails where one is torn.
+
+    `held`: always this snapshot, else the newest.
+    """
     con = warehouse.connect(threads=1)
     until, reads = time.monotonic() + seconds, 0
     while time.monotonic() < until:
-        snapshot = warehouse.latest()
+        snapshot = held or warehouse.latest()
         if not snapshot:
             continue
         warehouse.open_view(con, "hosts", snapshot)
@@ -69,4 +72,4 @@ if __name__ == "__main__":
     if role == "write":
         write(arguments[0], int(arguments[1]))
     else:
-        print(read(float(arguments[0])))  # noqa: T201
+        print(read(*map(int, arguments)))  # noqa: T201

@@ -16,6 +16,8 @@ from django.db.migrations.executor import MigrationExecutor
 
 from finops.core.errors import FinopsError, UsageError
 
+PATIENCE = 10  # by which long work steps back behind the pages where they share the cores: see nice(1)
+
 
 class Progress:
     """Rows, rate and time left, on one line of a terminal; silent elsewhere."""

@@ -240,7 +240,7 @@ def _outdated(month: date, snapshot: int, loose: int) -> Iterator[tuple[str, lis
             for file in warehouse.files(layer.name, snapshot, partitions=[_name(layer, month)])
         ]
         whole = len(newest) == len(layers_of(dataset))
-        if not whole or sum(file.since_snapshot > min(newest) for file in days) >= loose:
+        if sum(not whole or file.since_snapshot > min(newest) for file in days) >= loose:
             yield dataset, days
 
 

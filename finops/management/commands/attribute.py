@@ -10,6 +10,8 @@ from typing import Any
 from django.conf import settings
 
 from attribution import queries, run
+from finops.core import spans
+from finops.core.command import PATIENCE
 from finops.core.command import Command as Base
 from finops.core.errors import UsageError
 from finops.core.periods import ChargePeriod, parse_day
@@ -30,6 +32,8 @@ class Command(Base):
         start, end = parse_day(options["start"]), parse_day(options["end"])
         if end <= start:
             raise UsageError(f"--end {end} must be after --start {start}: the end is not included")
+        if self._called_from_command_line:
+            os.nice(PATIENCE)
         days = list(ChargePeriod.days(start, end))
         with self.progress() as progress:
             report = run.attribute(
@@ -38,6 +42,7 @@ class Command(Base):
                 workers=max(1, options["workers"]),
                 progress=lambda stage, day, done, total: progress(f"{stage} {day}", done, total, "days"),
             )
+        spans.compact(spans.LOOSE)
         self.stdout.write(
             f"{len(report.attributed)} days attributed, {len(report.unchanged)} unchanged, "
             f"{len(report.rolled_up)} rolled up."
