@@ -80,6 +80,7 @@ def preview(
     end: date,
     *,
     holds_from: date | None = None,
+    snapshot: int | None = None,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Preview:
@@ -89,12 +90,12 @@ def preview(
     text holds on all days. Raises PolicyError where the text is no policy, UsageError where none of the days is attributed.
     """
     wanted = parse(text)
-    days = list(queries.runs(first, end))
+    days = list(queries.runs(first, end, snapshot))
     if not days:
         raise UsageError(
             f"no day from {first} to before {end} is attributed: there is nothing to compare with"
         )
-    now = World.at(warehouse.latest())
+    now = World.at(warehouse.latest() if snapshot is None else snapshot)
     then = now.under(wanted, holds_from)
     sums, moved = _Totals(_published(now, days)), defaultdict[tuple[str, str, str, str], Decimal](Decimal)
     with _rolled_up(now, then, days, workers, progress) as rolled:

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.db import OperationalError
 
-from finops import pipeline
+from finops import pipeline, previews
 from finops.celery import app as app  # with its settings: without it, shared tasks know of no broker
 
 _again = {"autoretry_for": (OperationalError,), "retry_backoff": True, "max_retries": 5}
@@ -21,6 +21,11 @@ def pull() -> int:
 @shared_task(name="finops.attribute", **_again)
 def attribute() -> int:
     return len(pipeline.attribute_outdated().attributed)
+
+
+@shared_task(name="finops.preview_policy", **_again)
+def preview_policy(number: int) -> None:
+    previews.run(number)
 
 
 @shared_task(name="finops.detect", **_again)

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
+from finops.views import policy
 from finops.views.deliveries import accept_delivery, reject_delivery
 from finops.views.explain import charges, explain, requests, requests_csv
 from reports.views.health import healthz
@@ -23,5 +24,10 @@ urlpatterns = [
     path("explain/requests/", requests, name="explain_requests"),
     path("explain/requests.csv", requests_csv, name="explain_requests_csv"),
     path("explain/charges/", charges, name="explain_charges"),
+    path("policy/", policy.policy, name="policy"),
+    path("policy/preview", policy.try_out, name="try_policy"),
+    path("policy/previews/<int:number>/", policy.preview, name="policy_preview"),
+    path("policy/previews/<int:number>/apply", policy.apply, name="apply_policy"),
+    path("policy/versions/<int:number>/", policy.version, name="policy_version"),
     path("", include("reports.urls")),
 ]

@@ -306,6 +306,18 @@ def short(name: str) -> str:
     return name.rsplit("/", 1)[-1]
 
 
+@register.filter
+def line_of(text: str, number: int) -> str:
+    """One line of a text, from 1."""
+    return "".join(text.splitlines()[number - 1 : number])
+
+
+@register.simple_tag
+def moved(one: Any, kind: str) -> str:
+    """The part of a change that one cost type makes."""
+    return signed_money(one.by_type[kind]) if kind in one.by_type else NONE
+
+
 MEASURES = {
     "gpu_ms": "GPU time",
     "batch_tokens": "batch-aware tokens",

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from attribution import policies
+from attribution.models import PolicyPreview
 from ingest.models import Delivery, DeliveryFile, Problem
 from tests.reports.conftest import costs
 
@@ -36,6 +38,10 @@ PAGES = [
     "/explain/charges/?start=2026-09-01&end=2026-10-01&disposition=exclude",
     "/anomalies/",
     "/anomalies/1/",
+    "/policy/",
+    "/policy/versions/1/",
+    "/policy/previews/1/",
+    "/policy/previews/2/",
     "/explorer/?by=colour",
     "/statements/2020-01/",
 ]
@@ -69,6 +75,23 @@ def page(browser, live_server, finance, incidents):
     )
     DeliveryFile.objects.create(delivery=held, name="bill.csv", path="bill.csv", sha256="ab" * 32, size=10)
     Problem.objects.create(delivery=held, file="bill.csv", line=7, reason="cost is not a number")
+    policies.apply("", by="fiona", reason="the beginning")
+    a_preview(1, state="waiting", stage="preview", days_done=3, days_total=30)
+    a_preview(
+        2,
+        state="done",
+        seconds=3.2,
+        result={
+            "days": ["2026-09-07"],
+            "changes": {
+                "team": [["search", "6", "5", {"idle": "-1"}], ["", "1", "2", {"idle": "1"}]],
+                "pool": [],
+            },
+            "rules": [["default:direct", "direct", "old", "exclude", "1"]],
+            "reasons": ["rule 'old' is new"],
+            "totals": ["7", "6"],
+        },
+    )
     context = browser.new_context(base_url=live_server.url, color_scheme="light")
     context.add_init_script(LISTENER)
     opened = context.new_page()
@@ -88,6 +111,12 @@ def page(browser, live_server, finance, incidents):
     assert failures == []
     assert opened.evaluate("window.refused") == []
     context.close()
+
+
+def a_preview(number, **state):
+    PolicyPreview.objects.create(
+        pk=number, fingerprint=number, text="", month="2026-09-01", snapshot=1, asked_by="fiona", **state
+    )
 
 
 def sign_in(page):

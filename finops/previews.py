@@ -1,0 +1,155 @@
+"""Policies tried out from the page: computed beside it, kept, and told again to who asks for the same.
+
+With a broker a worker computes; without one a thread of the web process does, so that the page stays there.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import threading
+import time
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.db import connections
+from django.utils import timezone
+
+from attribution.models import PolicyPreview
+from attribution.policy import parse
+from attribution.preview import Change, Preview, RuleChange, preview
+from finops.core import warehouse
+from finops.core.errors import FinopsError
+from finops.core.periods import next_month
+
+log = logging.getLogger(__name__)
+SILENT = timedelta(minutes=2)  # one that shows no sign of life for so long died with its process
+
+
+def ask(text: str, month: date, by: str) -> PolicyPreview:
+    """The preview of a month under this policy, begun where nobody asked for it before; raises PolicyError."""
+    parse(text)
+    snapshot = warehouse.latest()
+    asked = json.dumps([text, month.isoformat(), snapshot, settings.FINOPS_CURRENCY])
+    found, new = PolicyPreview.objects.get_or_create(
+        fingerprint=hashlib.sha256(asked.encode()).hexdigest(),
+        defaults={"text": text, "month": month, "snapshot": snapshot, "asked_by": by},
+    )
+    if new or found.state == PolicyPreview.FAILED:
+        _begin(found)
+    return found
+
+
+def look_after(found: PolicyPreview) -> None:
+    """Begin a preview again whose process died."""
+    if found.state == PolicyPreview.WAITING and timezone.now() - found.touched_at > SILENT:
+        _begin(found)
+
+
+def _begin(found: PolicyPreview) -> None:
+    found.state, found.days_done, found.error = PolicyPreview.WAITING, 0, ""
+    found.save()
+    if settings.CELERY_BROKER_URL:
+        from finops.tasks import preview_policy
+
+        preview_policy.delay(found.pk)
+    else:
+        threading.Thread(target=_in_thread, args=(found.pk,), name=f"preview {found.pk}", daemon=True).start()
+
+
+def _in_thread(number: int) -> None:
+    try:
+        run(number)
+    finally:
+        connections.close_all()
+
+
+def run(number: int) -> None:
+    """Compute a preview and keep what it says."""
+    found = PolicyPreview.objects.get(pk=number)
+    if found.state == PolicyPreview.DONE:
+        return
+    started = time.monotonic()
+
+    def progress(stage: str, day: date, done: int, total: int) -> None:
+        PolicyPreview.objects.filter(pk=number).update(
+            stage=stage, days_done=done, days_total=total, touched_at=timezone.now()
+        )
+
+    try:
+        result = preview(
+            found.text,
+            found.month,
+            next_month(found.month),
+            holds_from=found.month,
+            snapshot=found.snapshot,
+            workers=os.cpu_count() or 1,
+            progress=progress,
+        )
+    except FinopsError as error:
+        found.state, found.error = PolicyPreview.FAILED, str(error)
+    except Exception:
+        log.exception("%s failed", found)
+        found.state, found.error = PolicyPreview.FAILED, "The fault is ours; the log of the server says more."
+    else:
+        found.state, found.result = PolicyPreview.DONE, _written(result)
+    PolicyPreview.objects.filter(pk=number).update(
+        state=found.state,
+        result=found.result,
+        error=found.error,
+        seconds=time.monotonic() - started,
+        touched_at=timezone.now(),
+    )
+
+
+def _written(result: Preview) -> dict[str, Any]:
+    return {
+        "days": [day.isoformat() for day in result.days],
+        "changes": {
+            group: [
+                [
+                    one.name,
+                    str(one.now),
+                    str(one.then),
+                    {kind: str(cost) for kind, cost in one.by_type.items()},
+                ]
+                for one in changes
+            ]
+            for group, changes in result.changes.items()
+        },
+        "rules": [[one.rule, one.goes, one.then_rule, one.then_goes, str(one.cost)] for one in result.rules],
+        "reasons": result.reasons,
+        "totals": [str(result.total_now), str(result.total_then)],
+    }
+
+
+def result_of(found: PolicyPreview) -> Preview:
+    """What a preview that is done says."""
+    kept: dict[str, Any] = found.result or {}
+    now, then = map(Decimal, kept["totals"])
+    return Preview(
+        first=found.month,
+        end=next_month(found.month),
+        days=tuple(map(date.fromisoformat, kept["days"])),
+        changes={
+            group: [
+                Change(
+                    name,
+                    Decimal(one),
+                    Decimal(other),
+                    {kind: Decimal(cost) for kind, cost in by_type.items()},
+                )
+                for name, one, other, by_type in changes
+            ]
+            for group, changes in kept["changes"].items()
+        },
+        rules=[
+            RuleChange(rule, goes, then_rule, then_goes, Decimal(cost))
+            for rule, goes, then_rule, then_goes, cost in kept["rules"]
+        ],
+        reasons=kept["reasons"],
+        total_now=now,
+        total_then=then,
+    )

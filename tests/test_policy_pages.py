@@ -1,0 +1,173 @@
+"""The policy's pages: a month tried under another text, put in force from a month on with a reason, kept as history."""
+
+import time
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from attribution import policies, run
+from attribution.models import PolicyChange, PolicyPreview
+from attribution.world import policies_in_force
+from finops import previews
+from finops.core import warehouse
+from reports.models import ClosedMonth
+from tests.attribution.allocated import given
+from tests.reports.conftest import person
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PLATFORM = '[idle]\npolicy = "platform"\n'
+JANUARY = date(2026, 1, 1)
+GETS = ("/policy/", "/policy/previews/1/", "/policy/versions/1/")
+POSTS = ("/policy/preview", "/policy/previews/1/apply")
+
+
+@pytest.fixture
+def finance():
+    return person("fiona", "finance")
+
+
+@pytest.fixture
+def january(finance):
+    """A machine half busy for an hour of January, and a day on which nothing ran, attributed under version 1."""
+    given("hosts", "host | resource_id\n h-1 | i-1")
+    given("owners", "name | team\n chat | nlp")
+    given(
+        "charges",
+        "resource_id | period | effective_cost\n i-1 | 10:00-11:00 | 8\n i-1 | 2026/01/06-2026/01/07 | 6",
+    )
+    given("gpu_samples", "hosts | uuid | time | busy\n h-1 | GPU-0 | 10:30 | 500000")
+    given(
+        "requests", "time | model | team | gpu_uuids | gpu_micro_ms\n 10:05 | chat | search | GPU-0 | 1000000"
+    )
+    policies.apply("")
+    run.attribute([date(2026, 1, 5), date(2026, 1, 6)])
+
+
+def tried(client, text=PLATFORM, month="2026-01", **more):
+    """Posts a text and waits for what its preview says."""
+    response = client.post("/policy/preview", {"text": text, "month": month, **more})
+    assert response.status_code == 302, response.content.decode()
+    for _ in range(300):
+        page = client.get(response["Location"])
+        if page.context["preview"].state != PolicyPreview.WAITING:
+            return page
+        assert "Being computed" in page.content.decode()
+        time.sleep(0.05)
+    raise AssertionError("the preview did not end")
+
+
+def test_a_month_is_tried_and_says_what_moves_and_why(client, finance, january):
+    client.force_login(finance)
+    before = warehouse.latest()
+    page = tried(client)
+    assert warehouse.latest() == before
+    teams = {one.name: (one.now, one.then, one.by_type) for one in page.context["result"].changes["team"]}
+    assert teams == {
+        "nlp": (Decimal(4), Decimal(0), {"idle": Decimal(-4)}),
+        "": (Decimal(6), Decimal(10), {"idle": Decimal(10), "unallocated": Decimal(-6)}),
+    }
+    text = page.content.decode()
+    assert "Idle cost goes by &#x27;platform&#x27; instead of &#x27;owner&#x27;" in text
+    assert "14.00" in text
+
+
+def test_the_same_text_is_computed_once_a_state_of_the_warehouse(client, finance, january):
+    client.force_login(finance)
+    tried(client)
+    tried(client, text="", file=SimpleUploadedFile("p.toml", PLATFORM.replace("\n", "\r\n").encode()))
+    assert PolicyPreview.objects.count() == 1
+    given("owners", "name | team\n chat | other")
+    tried(client)
+    assert PolicyPreview.objects.count() == 2
+
+
+def test_a_preview_whose_process_died_begins_again(client, finance, january, monkeypatch):
+    client.force_login(finance)
+    with monkeypatch.context() as dead:
+        dead.setattr(previews, "_begin", lambda found: None)
+        client.post("/policy/preview", {"text": PLATFORM, "month": "2026-01"})
+    assert PolicyPreview.objects.get().state == PolicyPreview.WAITING
+    with monkeypatch.context() as later:
+        later.setattr(previews, "SILENT", previews.timedelta(0))
+        client.get(f"/policy/previews/{PolicyPreview.objects.get().pk}/")
+    assert tried(client).context["preview"].state == PolicyPreview.DONE
+
+
+def test_a_mistake_is_named_with_its_line_and_nothing_begins(client, finance, january):
+    client.force_login(finance)
+    response = client.post("/policy/preview", {"text": '[idle]\npolicy = "nobody"\n', "month": "2026-01"})
+    assert response.status_code == 400
+    text = response.content.decode()
+    assert "line 2: [idle]: policy is &#x27;nobody&#x27;; expected owner, spread or platform" in text
+    assert "<code>policy = &quot;nobody&quot;</code>" in text
+    assert not PolicyPreview.objects.exists()
+    assert client.post("/policy/preview", {"text": "", "month": "soon"}).status_code == 400
+    assert tried(client, month="2026-03").context["preview"].error.startswith("no day from 2026-03-01")
+
+
+def test_applying_names_a_month_and_a_reason_and_earlier_days_keep_their_policy(client, finance, january):
+    client.force_login(finance)
+    number = tried(client).context["preview"].pk
+    apply = f"/policy/previews/{number}/apply"
+    page = client.post(apply, {"month": "2026-02", "reason": " "}, follow=True)
+    assert "say why" in page.content.decode()
+    assert policies_in_force()[-1].version == 1
+    page = client.post(apply, {"month": "2026-02", "reason": "idle is ours"}, follow=True).content.decode()
+    assert "Version 2 holds from 2026-02" in page
+    assert "idle is ours" in page
+    assert "fiona" in page
+    assert [(one.version, one.holds_from) for one in policies_in_force()] == [
+        (1, None),
+        (2, date(2026, 2, 1)),
+    ]
+    assert run.attribute([date(2026, 1, 5)]).unchanged == [date(2026, 1, 5)]
+    assert "idle is ours" in client.get("/policy/versions/2/").content.decode()
+
+
+def test_what_a_preview_says_is_what_applying_it_then_gives(client, finance, january):
+    client.force_login(finance)
+    page = tried(client)
+    client.post(
+        f"/policy/previews/{page.context['preview'].pk}/apply", {"month": "2026-01", "reason": "as tried"}
+    )
+    run.attribute([date(2026, 1, 5), date(2026, 1, 6)])
+    again = tried(client)
+    assert not any(again.context["result"].changes.values())
+    assert again.context["result"].total_now == page.context["result"].total_then
+
+
+def test_a_closed_month_keeps_its_policy(client, finance, january):
+    client.force_login(finance)
+    number = tried(client).context["preview"].pk
+    ClosedMonth.objects.create(
+        period="2026-01", version=1, snapshot=warehouse.latest(), currency="USD", bill=Decimal(14), ledger="",
+        closed_at="2026-02-01T00:00Z", closed_by="fiona",
+    )  # fmt: skip
+    assert client.get(f"/policy/previews/{number}/").context["months"] == [date(2026, 2, 1)]
+    response = client.post(f"/policy/previews/{number}/apply", {"month": "2026-01", "reason": "no"})
+    assert response.status_code == 400
+    assert not PolicyChange.objects.filter(version=2).exists()
+
+
+@pytest.mark.parametrize("address", [*GETS, *POSTS])
+def test_the_pages_are_for_finance_alone(client, january, address):
+    asks = client.post if address in POSTS else client.get
+    assert asks(address)["Location"].startswith("/login/")
+    for role in ("engineer", "owner"):
+        client.force_login(person(role, role))
+        assert asks(address).status_code == 404
+    client.force_login(person("ann", "finance"))
+    wrong = client.get if address in POSTS else client.post
+    assert wrong(address).status_code == 405
+
+
+def test_the_forms_are_guarded_against_other_sites(finance, january):
+    from django.test import Client
+
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(finance)
+    for address in POSTS:
+        assert client.post(address, {"text": PLATFORM, "month": "2026-01", "reason": "x"}).status_code == 403
