@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -18,29 +19,31 @@ import daft  # noqa: E402
 import ray  # noqa: E402
 from daft.pickle import cloudpickle  # noqa: E402
 
-_connecting = threading.Lock()  # days run side by side, with one runner
+# Days run side by side, and Daft on Ray ends a query where another thread begins one.
+_one_at_a_time = threading.Lock()
 
 
+@cache
 def _connect(address: str) -> None:
     """Once a process: Daft keeps its first runner."""
-    with _connecting:
-        cloudpickle.register_pickle_by_value(sweep)  # the cluster's machines do not have this program
-        if not address:
-            daft.set_runner_native()
-        elif not ray.is_initialized():
-            require_listening(address)  # Ray itself tries for many minutes
-            try:
-                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-            except Exception as error:
-                raise Unreachable(address, str(error)) from error
-            daft.set_runner_ray(noop_if_initialized=True)
+    cloudpickle.register_pickle_by_value(sweep)  # the cluster's machines do not have this program
+    if not address:
+        daft.set_runner_native()
+        return
+    require_listening(address)  # Ray itself tries for many minutes
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except Exception as error:
+        raise Unreachable(address, str(error)) from error
+    daft.set_runner_ray(noop_if_initialized=True)
 
 
 class Day:
     """One day's requests in Daft."""
 
     def __init__(self, files: Sequence[str]) -> None:
-        _connect(settings.FINOPS_ENGINE_ADDRESS)
+        with _one_at_a_time:
+            _connect(settings.FINOPS_ENGINE_ADDRESS)
         self._tables = {"requests": daft.read_parquet(list(files))}
         self._tables["raw"] = self._query(steps.text("raw", microseconds="cast(time as bigint)"))
 
@@ -51,7 +54,9 @@ class Day:
         self._tables[name] = daft.from_arrow(rows)
 
     def rows(self, sql: str) -> pa.Table:
-        return self._query(sql).to_arrow()
+        query = self._query(sql)
+        with _one_at_a_time:
+            return query.to_arrow()
 
     def add_decoded(self, sql: str) -> None:
         rows = self._query(sql)

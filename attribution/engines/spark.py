@@ -9,10 +9,11 @@ import pyarrow as pa
 import sqlglot
 from django.conf import settings
 from pyspark import cloudpickle
+from pyspark.errors import ArithmeticException
 from pyspark.sql import DataFrame, SparkSession
 
 from attribution import steps, sweep
-from attribution.engines.engine import Unreachable, require_listening
+from attribution.engines.engine import TooLarge, Unreachable, require_listening
 from attribution.sweep import decoding_shares
 
 _ALONE = "local[*]"
@@ -68,7 +69,10 @@ class Day:
         self._spark.createDataFrame(rows).createTempView(name)
 
     def rows(self, sql: str) -> pa.Table:
-        return self._query(sql).toArrow()
+        try:
+            return self._query(sql).toArrow()
+        except ArithmeticException as error:  # seen by Spark before it could be proved
+            raise TooLarge("a number or a sum left 64 bits") from error
 
     def add_decoded(self, sql: str) -> None:
         rows = self._query(sql)
