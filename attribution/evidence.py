@@ -220,12 +220,14 @@ def _beside(replayed: Replayed, day: date, unit: pa.Table) -> DuckDBPyConnection
 
 def _roll_up(con: DuckDBPyConnection, replayed: Replayed, day: date, every_batch: bool) -> None:
     """The roll-up of the candidates instead of the day's, each under a key of its own: its number for a tenant."""
-    number = "case when wanted then number else 0 end"
-    con.execute(f"create view requests as select * replace ({number} as key_hash) from candidate")
+    # Beside them are those of their batch, under the keys that they have: below 0, and no one's number.
+    own_key = "case when wanted then number else -1 - key_hash end as key_hash"
+    own_name = "case when wanted then number::varchar else '' end as tenant"
+    con.execute(f"create view requests as select * replace ({own_key}) from candidate")
     con.execute("drop view key_names")
     con.execute(
         "create table key_names as select distinct source, day, key_hash, "
-        f"{steps.comma()} from (select * replace ({number} as key_hash, ({number})::varchar as tenant) from candidate)"
+        f"{steps.comma()} from (select * replace ({own_key}, {own_name}) from candidate)"
     )
     rollup.weigh(con, day, replayed.world.policy, replayed.params, every_batch)
     con.execute("drop table single_member")

@@ -13,7 +13,7 @@ numbered as (
     select key.tenant::bigint as number, any_value(key.team) as team, sum(weighed.weight)::hugeint as weight
     from request_keys as key
     left join weighed using (key_id)
-    where key.tenant <> '0'
+    where key.tenant <> ''
     group by key.tenant
 )
 select candidate.* exclude (number, wanted, team, hour), numbered.team, date_trunc('hour', candidate.time) as hour,

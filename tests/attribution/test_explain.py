@@ -181,3 +181,22 @@ def test_a_resource_is_explained_as_the_sum_of_its_units():
         Cells(cells, Scope(frozenset({"search"})))
     with pytest.raises(UsageError, match="unknown filter 'colour'"):
         Cells({"colour": "red"})
+
+
+def test_requests_are_weighed_with_all_that_decode_beside_them():
+    given("hosts", "host | resource_id\n h-1 | i-1")
+    given("charges", "resource_id | period | effective_cost\n i-1 | 10:00-11:00 | 8")
+    given("gpu_samples", "hosts | uuid | time | busy\n h-1 | GPU-0 | 10:30 | 1000000")
+    columns = "time | model | tenant | team | gpu_uuids | input_tokens | output_tokens | ttft_micro_ms | latency_micro_ms"
+    timed = "nlp | GPU-0 | 10 | 100 | 100000000 | 4000000000"
+    given(
+        "requests",
+        f"{columns}\n 2026-01-05 10:00:00 | chat | acme | {timed}\n 2026-01-05 10:00:01 | embed | globex | {timed}\n"
+        f" 2026-01-05 10:00:02 | rank | acme | {timed}\n 2026-01-05 10:00:02 | rank | initech | {timed}\n 2026-01-05 10:59:59 | chat | acme | {timed}",
+    )
+    attributed(str(DAY))
+    for model in ("chat", "embed", "rank"):
+        found = requests_behind(DAY, WINDOW, {"cost_type": "usage", "model": model})
+        assert found.measure == "batch_tokens"
+        assert found.weighed == found.weight == sum(one.weight for one in found.requests)
+        assert sum(one.cost for one in found.requests) == found.cost

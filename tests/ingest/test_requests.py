@@ -45,7 +45,16 @@ def test_a_time_is_rfc_3339_or_unix_seconds_or_milliseconds(tmp_path, text, time
 
 
 def test_durations_become_millionths_half_up_without_a_double(tmp_path):
-    texts = ["5.781", "0.0000005", "0.00000049999", "1e-6", "5.7810005", "302", "8640000.25", "8999999999999.5"]
+    texts = [
+        "5.781",
+        "0.0000005",
+        "0.00000049999",
+        "1e-6",
+        "5.7810005",
+        "302",
+        "8640000.25",
+        "8999999999999.5",
+    ]
     lines = [
         f'{{"request_id": "r{n}", "timestamp": 1788775200, "model": "m", "gpu_ms": {t}}}'
         for n, t in enumerate(texts)

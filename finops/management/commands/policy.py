@@ -15,7 +15,7 @@ from attribution.preview import GROUPS, Change, Preview, preview
 from attribution.world import policy_text
 from finops.core.command import Command as Base
 from finops.core.errors import FinopsError, UsageError
-from finops.core.periods import parse_day
+from finops.core.periods import parse_day, parse_month
 
 SHOWN = 12  # names of a group
 CENT = Decimal("0.01")
@@ -28,6 +28,10 @@ class Command(Base):
         what = parser.add_subparsers(dest="what", required=True)
         apply = what.add_parser("apply", help="check a policy and put it in force")
         apply.add_argument("file", metavar="FILE", help="a TOML file; - is standard input")
+        apply.add_argument(
+            "--from", dest="month", metavar="YYYY-MM", help="the month from which it holds (default: all days)"
+        )
+        apply.add_argument("--reason", default="", help="why, for the history")
         what.add_parser("show", help="print the policy in force")
         trial = what.add_parser(
             "preview", help="what days would cost under a policy, beside today's; changes nothing"
@@ -49,7 +53,7 @@ class Command(Base):
         text = self._read(options["file"])
         try:
             if options["what"] == "apply":
-                self._apply(text)
+                self._apply(text, options["month"], options["reason"])
             else:
                 self._preview(text, options)
         except PolicyError as error:
@@ -62,10 +66,12 @@ class Command(Base):
         except UnicodeDecodeError as error:
             raise FinopsError(f"{file}: not a text in UTF-8: {error}") from error
 
-    def _apply(self, text: str) -> None:
-        version, new = policies.apply(text)
+    def _apply(self, text: str, month: str | None, reason: str) -> None:
+        holds_from = parse_month(month) if month else None
+        version, new = policies.apply(text, holds_from=holds_from, reason=reason[:400])
+        since = f" from {month} on" if month else ""
         self.stdout.write(
-            f"Policy version {version} is in force; `attribute` applies it to the days that you name."
+            f"Policy version {version} is in force{since}; `attribute` applies it to the days that you name."
             if new
             else f"Policy version {version} is in force already; nothing changed."
         )
