@@ -30,6 +30,7 @@ _PERIOD = {
     **PERIOD_OF_DAY,
     "hour": "strftime(hour, '%Y-%m-%dT%H:%M:%SZ')",
 }
+ALL = "\x00"  # in the place of a period or a key's value: the sum over all of them; no text holds it
 # The same in two steps: rows are gathered by a moment, which is written as text once for each.
 _MOMENT = {"day": "day", "month": "date_trunc('month', day)", "hour": "hour"}
 _SHOWN = {
@@ -243,9 +244,11 @@ def figures_by(
     columns: tuple[str, ...],
     snapshot: int | None = None,
     values: tuple[str, ...] | None = None,
+    totals: bool = False,
 ) -> Mapping[tuple[str, ...], Figures]:
     """Figures of the selection by `period`, by keys that it names in `by`, or both; `values` keeps these of its key.
 
+    `totals`: of two columns also each by itself, with an ALL in the other's place.
     Others may be given the same object: it is not to be changed.
     """
     snapshot = warehouse.latest() if snapshot is None else snapshot
@@ -260,15 +263,21 @@ def figures_by(
         where=read.where,
         billing_period=read.in_period,
         month=read.in_month,
+        group=f"group by grouping sets (({', '.join(columns)}), {', '.join(f'({one})' for one in columns)})"
+        if totals
+        else "group by all",
     )
 
     def compute() -> dict[tuple[str, ...], Figures]:
         with warehouse.reading() as con:
             rows = con.execute(query, read.parameters).fetchall()
         width = len(columns)
-        return {tuple(row[:width]): Figures(*row[width:]) for row in rows}
+        return {
+            tuple(ALL if value is None else value for value in row[:width]): Figures(*row[width:])
+            for row in rows
+        }
 
-    told = (columns, selection.grain, read.where, repr(sorted(read.parameters.items())))
+    told = (columns, totals, selection.grain, read.where, repr(sorted(read.parameters.items())))
     return cached("figures", content(selection, snapshot), told, compute)
 
 
@@ -541,12 +550,36 @@ def explore(
 ) -> Exploration:
     """Figures by the selection's one key, or by period where it has none; `charted` picks the values shown over time."""
     snapshot = warehouse.latest()
-    periods = {period: one for (period,), one in figures_by(selection, ("period",), snapshot).items()}
+    now = content(selection, snapshot)
     if not selection.by:
-        return Exploration(list(periods.items()), periods, {}, content(selection, snapshot))
+        periods = {period: one for (period,), one in figures_by(selection, ("period",), snapshot).items()}
+        return Exploration(list(periods.items()), periods, {}, now)
     by = selection.by[0]
+    if _is_small(selection):
+        cells = figures_by(selection, ("period", by), snapshot, totals=True)
+        rows = [(value, one) for (period, value), one in cells.items() if period == ALL]
+        values = set(charted(rows))
+        return Exploration(
+            rows,
+            {period: one for (period, value), one in cells.items() if value == ALL},
+            {
+                (period, value): one
+                for (period, value), one in cells.items()
+                if value in values and period != ALL
+            },
+            now,
+        )
+    periods = {period: one for (period,), one in figures_by(selection, ("period",), snapshot).items()}
     rows = [(value, one) for (value,), one in figures_by(selection, (by,), snapshot).items()]
-    values = tuple(charted(rows))
-    series = figures_by(selection, ("period", by), snapshot, values) if values else {}
-    drawn = {(period, value): one for (period, value), one in series.items()}
-    return Exploration(rows, periods, drawn, content(selection, snapshot))
+    drawn = tuple(charted(rows))
+    series = figures_by(selection, ("period", by), snapshot, drawn) if drawn else {}
+    return Exploration(rows, periods, {(period, value): one for (period, value), one in series.items()}, now)
+
+
+def _is_small(selection: Selection) -> bool:
+    """Whether all values over time are few enough to be read at once: two months of some dozens."""
+    return (
+        selection.grain != "hour"
+        and "tenant" not in selection.by
+        and (selection.grain == "month" or (selection.end - selection.start).days <= 62)
+    )

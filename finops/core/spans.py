@@ -9,7 +9,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from hashlib import sha256
 from typing import Any, TypeVar, cast
 
@@ -84,13 +84,12 @@ def _rows(
                 continue
             copy = copies[month][0]
             loose = [file for file in days if file.since_snapshot > copy.since_snapshot]
-            held = _held(layers, month, copy)
-            if not loose and held == sum(file.rows for file in days):
-                parts.whole[layer].append(copy)
-                break
-            if layer.by_month or len(wanted) - len(loose) < 2:
+            if (loose and layer.by_month) or sum(file not in loose for file in wanted) < 2:
                 continue
-            parts.some[layer].append((copy, [_day(file) for file in days if file not in loose]))
+            if not loose and _held(layers, month, copy) != sum(file.rows for file in days):
+                continue  # a day went without another in its place
+            parts.copies[layer].append(copy)
+            parts.loose[layer] += [_day(file) for file in loose]
             parts.days += [file for file in wanted if file in loose]
             break
         else:
@@ -124,36 +123,22 @@ def _remembered(snapshot: int, what: Hashable, find: Callable[[], Found]) -> Fou
 class _Parts:
     """Which files are read, and how."""
 
-    whole: dict[Layer, list[ManifestFile]] = field(default_factory=lambda: defaultdict(list))
-    some: dict[Layer, list[tuple[ManifestFile, list[date]]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
+    copies: dict[Layer, list[ManifestFile]] = field(default_factory=lambda: defaultdict(list))
+    loose: dict[Layer, list[date]] = field(default_factory=lambda: defaultdict(list))
     days: list[ManifestFile] = field(default_factory=list)
 
     def rows(self, dataset: str, names: Sequence[str]) -> Rows:
         texts, files = [], []
-        for layer, copies in self.whole.items():
-            texts.append(warehouse.rows_of(layer.name, copies, names))
+        for layer, copies in self.copies.items():
+            text = warehouse.rows_of(layer.name, copies, names)
+            if self.loose[layer]:
+                text += " where " + " and ".join(f"day <> date '{day}'" for day in self.loose[layer])
+            texts.append(text)
             files += copies
-        for layer, held in self.some.items():
-            for copy, days in held:
-                texts.append(f"{warehouse.rows_of(layer.name, [copy], names)} where {_among(days)}")
-                files.append(copy)
         if self.days or not texts:
             texts.append(warehouse.rows_of(dataset, self.days, names))
             files += self.days
         return Rows(f"({' union all '.join(texts)})", tuple(files))
-
-
-def _among(days: Sequence[date]) -> str:
-    """The condition that `day` is one of these, in order, as few ranges."""
-    ranges: list[list[date]] = []
-    for day in days:
-        if ranges and day - ranges[-1][1] == timedelta(days=1):
-            ranges[-1][1] = day
-        else:
-            ranges.append([day, day])
-    return " or ".join(f"day between date '{first}' and date '{last}'" for first, last in ranges)
 
 
 def _held(layers: dict[Layer, dict[date, list[ManifestFile]]], month: date, copy: ManifestFile) -> int | None:

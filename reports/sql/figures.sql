@@ -1,4 +1,5 @@
--- Grain: one row per period, keys, both or neither, as asked for; period first.
+-- Grain: one row per period, keys, both or neither, as asked for; period first. With totals, also one per each of two
+--        columns alone, where the other is NULL.
 -- Rule:  costs by type beside what was served; of one billing period as in allocations.sql.
 -- Holds: the costs sum to those of the allocations selected, the counts to those of the requests selected.
 select {period} {keys}
@@ -26,4 +27,4 @@ from (
     where day >= $start and day < $end {where} {month}
     group by all
 )
-group by all
+{group}
