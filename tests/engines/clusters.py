@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,26 +24,27 @@ class Cluster:
     address: str
     environment: dict[str, str]
     at_work: Callable[[], set[str]]  # those of its machines that have computed something
+    leaders: Sequence[int]  # processes, each the first of its session
 
 
 @contextmanager
-def ray_nodes() -> Iterator[Cluster]:
+def ray_nodes(memory: int = 200_000_000) -> Iterator[Cluster]:
     """A head at 127.0.0.2 and another node at 127.0.0.3, of one core each; Ray takes 127.0.0.1 for another name."""
     port, client = _free_port(), _free_port()
     address = f"127.0.0.2:{port}"
     environment = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
-    start = [str(VENV / "bin" / "ray"), "start", "--block", "--num-cpus=1", "--object-store-memory=200000000"]
+    start = [str(VENV / "bin" / "ray"), "start", "--block", "--num-cpus=1", f"--object-store-memory={memory}"]
     head = ["--head", "--node-ip-address=127.0.0.2", f"--port={port}", f"--ray-client-server-port={client}"]
     with _folder() as folder, _processes(folder) as run:
-        head_is_up = run(
+        head_is_up = run.start(
             "head", [*start, *head, "--include-dashboard=false", f"--temp-dir={folder}"], environment
         )
         head_is_up("Ray runtime started")
-        other_is_up = run(
+        other_is_up = run.start(
             "other", [*start, f"--address={address}", "--node-ip-address=127.0.0.3"], environment
         )
         other_is_up("Ray runtime started")
-        yield Cluster(address, environment, lambda: _ray_nodes_at_work(address))
+        yield Cluster(address, environment, lambda: _ray_nodes_at_work(address), run.leaders)
 
 
 _PLANS_RUN_AT = """
@@ -79,13 +80,12 @@ def spark_workers() -> Iterator[Cluster]:
         deploy = [str(spark_class), "org.apache.spark.deploy"]
         listening = ["--host", "127.0.0.1", "--webui-port", "0"]
         master = [deploy[0], f"{deploy[1]}.master.Master", *listening, "--port", str(port)]
-        run("master", master, environment)("elected leader")
+        run.start("master", master, environment)("elected leader")
         for name in ("1", "2"):
             own = ["--cores", "1", "--memory", "1g", "--work-dir", str(folder / name)]
             worker = [deploy[0], f"{deploy[1]}.worker.Worker", address, *listening, *own]
-            # Where Python is told to look for this program, the test would not see that workers need not have it.
-            run(name, worker, environment)("Successfully registered with master")
-        yield Cluster(address, environment, lambda: _spark_workers_at_work(folder))
+            run.start(name, worker, environment)("Successfully registered with master")
+        yield Cluster(address, environment, lambda: _spark_workers_at_work(folder), run.leaders)
 
 
 def _spark_workers_at_work(folder: Path) -> set[str]:
@@ -109,24 +109,31 @@ def _folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def _processes(folder: Path) -> Iterator[Callable[[str, list[str], dict[str, str]], Callable[[str], None]]]:
-    """Starts processes, each in a group and a folder of its own, and waits for a word in their log."""
-    started: list[subprocess.Popen[bytes]] = []
+class _Processes:
+    """Processes, each in a session and with a log of its own."""
 
-    def run(name: str, words: list[str], environment: dict[str, str]) -> Callable[[str], None]:
-        log = folder / f"{name}.log"
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def leaders(self) -> Sequence[int]:
+        return [process.pid for process in self._started]
+
+    def start(self, name: str, words: list[str], environment: dict[str, str]) -> Callable[[str], None]:
+        """What it gives back waits until the process has said a word."""
+        log = self._folder / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 words,
-                cwd=folder,
-                env={**_inherited(), **environment},
+                cwd=self._folder,  # not this program's: no machine of a cluster needs to have it
+                env={**inherited(), **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        started.append(process)
+        self._started.append(process)
 
         def until(word: str) -> None:
             end = time.monotonic() + PATIENCE
@@ -137,28 +144,39 @@ def _processes(folder: Path) -> Iterator[Callable[[str, list[str], dict[str, str
 
         return until
 
-    try:
-        yield run
-    finally:
-        for process in reversed(started):
+    def stop(self) -> None:
+        for process in reversed(self._started):
             process.terminate()
-        for process in started:
+        for process in self._started:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(15)
             _kill_session(process.pid)
             process.wait()
 
 
+@contextmanager
+def _processes(folder: Path) -> Iterator[_Processes]:
+    started = _Processes(folder)
+    try:
+        yield started
+    finally:
+        started.stop()
+
+
 def _kill_session(leader: int) -> None:
-    """Whatever a process started has the session that began with it."""
+    for process in of_session(leader):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+def of_session(leader: int) -> Iterator[int]:
+    """The processes that are left of a session."""
     for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            session = int(entry.read_text().rpartition(")")[2].split()[3])
-            if session == leader:
-                os.kill(int(entry.parent.name), signal.SIGKILL)
-        except (FileNotFoundError, ProcessLookupError):
-            continue
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if int(entry.read_text().rpartition(")")[2].split()[3]) == leader:
+                yield int(entry.parent.name)
 
 
-def _inherited() -> dict[str, str]:
+def inherited() -> dict[str, str]:
+    """What processes need of this one's environment."""
     return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "JAVA_HOME") if name in os.environ}

@@ -1,6 +1,5 @@
 """The same days on DuckDB, on a Ray cluster of two nodes and on a Spark cluster of two workers: the same bytes."""
 
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -27,11 +26,10 @@ needs_java = pytest.mark.skipif(not shutil.which("java"), reason="Spark needs a 
 def manage(
     python: Path | str, data: Path, *words: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "JAVA_HOME") if name in os.environ}
     return subprocess.run(
         [python, "manage.py", *words],
         cwd=ROOT,
-        env={**kept, "FINOPS_DATA_DIR": str(data), **environment},
+        env={**clusters.inherited(), "FINOPS_DATA_DIR": str(data), **environment},
         capture_output=True,
         text=True,
         timeout=300,
