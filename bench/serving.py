@@ -52,30 +52,41 @@ def _percentiles(seconds: Sequence[float]) -> dict[str, float]:
 
 
 def addresses(picked: random.Random) -> Iterator[tuple[str, str]]:
-    """What a reader asks for, without end: a page's name and its address."""
+    """What a reader asks for, without end: a page's name and its address.
+
+    Two of five are overviews, two are among the views that everybody opens, and one is a view of the
+    explorer that most likely nobody has asked for before: another grouping, span, grain and filter.
+    """
     while True:
-        if picked.random() < 0.4:
-            month = picked.choice(["", "", "", "?month=2026-08", "?month=2026-06"])
-            yield "overview", f"/{month}"
-            continue
-        days = picked.choice([30, 30, 30, 7, 90, 182, 365])
-        end = END if picked.random() < 0.6 else END - timedelta(days=picked.choice([20, 51, 81]))
-        by = picked.choice(["model", "team", "feature", "tenant", "", "environment", "region"])
-        query = {"start": end - timedelta(days=days), "end": end, "by": by}
-        query["grain"] = "month" if days > 31 and picked.random() < 0.5 else "day"
-        query["measure"] = picked.choice(["cost", "cost", "idle", "requests", "cpp_loaded"])
-        filtered = picked.random()
-        if filtered < 0.2:
-            query["team"] = f"team-{picked.randrange(12):02d}"
-        elif filtered < 0.35:
-            query["model"] = f"model-{picked.randrange(20):02d}"
-        elif filtered < 0.45:
-            query["tenant"] = f"tenant-{int(40 * picked.random() ** 2):04d}"
-        span = "year" if days > 182 else "half year or quarter" if days > 31 else "month or less"
-        yield (
-            f"explorer {'by tenant' if by == 'tenant' else 'by others'}, {span}",
-            f"/explorer/?{urlencode(query)}",
-        )
+        kind = picked.random()
+        if kind < 0.4:
+            yield "overview", f"/{picked.choice(['', '', '', '?month=2026-08', '?month=2026-06'])}"
+        elif kind < 0.8:
+            days, by = (
+                picked.choice([30, 30, 92, 365]),
+                picked.choice(["model", "team", "feature", "tenant", ""]),
+            )
+            yield "explorer, a usual view", _explorer(END, days, by, "month" if days > 92 else "day")
+        else:
+            days = picked.choice([7, 30, 30, 90, 182, 365])
+            end = END - timedelta(days=picked.choice([0, 0, 20, 51, 81]))
+            by = picked.choice(["model", "team", "feature", "tenant", "environment", "region", ""])
+            more = {"measure": picked.choice(["cost", "idle", "requests", "cpp_loaded"])}
+            filtered = picked.random()
+            if filtered < 0.3:
+                more["team"] = f"team-{picked.randrange(12):02d}"
+            elif filtered < 0.5:
+                more["model"] = f"model-{picked.randrange(20):02d}"
+            elif filtered < 0.6:
+                more["tenant"] = f"tenant-{int(40 * picked.random() ** 2):04d}"
+            grain = "month" if days > 31 and picked.random() < 0.5 else "day"
+            span = "a month at most" if days < 31 else "more than a month"
+            yield f"explorer, a new view of {span}", _explorer(end, days, by, grain, **more)
+
+
+def _explorer(end: date, days: int, by: str, grain: str, **more: str) -> str:
+    start = end - timedelta(days=days)
+    return f"/explorer/?{urlencode({'start': start, 'end': end, 'by': by, 'grain': grain, **more})}"
 
 
 class Reader:
