@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,6 +25,8 @@ def _connect(address: str) -> SparkSession:
     """This process's session. What is not said here, `spark-defaults.conf` in SPARK_CONF_DIR does."""
     cloudpickle.register_pickle_by_value(sweep)  # the cluster's machines do not have this program
     master = address or _ALONE
+    # It warns of every pandas that is newer than itself; nothing here is given to pandas.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="pyspark")
     with _connecting:
         if master.startswith("spark://"):
             require_listening(master.partition(",")[0])  # Spark itself tries for a minute

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+import boto3
 import duckdb
 import pytest
 
@@ -161,3 +162,32 @@ def test_an_engine_that_is_not_installed_stops_the_start_and_names_what_to_insta
     done = manage(sys.executable, tmp_path, "attribute", FINOPS_ENGINE=engine)
     assert done.returncode != 0
     assert f"pip install -r requirements-{engine}.txt" in done.stderr.strip().splitlines()[-1]
+
+
+@needs_engines
+def test_the_files_may_be_read_out_of_a_bucket(on_duckdb, attributed, loaded):
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        endpoint = f"http://{host}:{port}"
+        store = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **_KEYS_OF_THE_STORE)
+        store.create_bucket(Bucket="finops")
+        for path in (loaded / "warehouse" / "requests").glob("*.parquet"):
+            store.upload_file(str(path), "finops", f"shared/requests/{path.name}")
+        here = attributed(
+            clusters.PYTHON,
+            FINOPS_ENGINE="daft",
+            FINOPS_ENGINE_FILES="s3://finops/shared",
+            AWS_ENDPOINT_URL=endpoint,
+            AWS_REGION="us-east-1",
+            **{name.upper(): value for name, value in _KEYS_OF_THE_STORE.items()},
+        )
+    finally:
+        server.stop()
+    assert (here.files, here.exports) == (on_duckdb.files, on_duckdb.exports)
+
+
+_KEYS_OF_THE_STORE = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
