@@ -12,6 +12,7 @@ The inputs and the statements they must produce are in tests/golden. By hand, fo
 import csv
 import io
 import re
+from collections import defaultdict
 from datetime import UTC, datetime
 from decimal import Decimal
 from html import unescape
@@ -23,7 +24,10 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from attribution.evidence import requests_behind
+from attribution.explain import explain
 from attribution.queries import Cells
+from attribution.replay import Window
 from finops.core.access import EVERYTHING
 from reports import bridge, queries, statements
 from tests.processes import finish, manage
@@ -149,6 +153,36 @@ def test_a_line_of_a_statement_is_explained_to_its_last_place(client):
         assert found["total"] == line.exact
         assert sum(one.cost for one in found["lines"]) == found["by_day"][span.start]
     assert seen >= {"usage", "idle", "shared"}
+
+
+def test_a_closed_line_is_followed_down_to_single_requests_and_every_level_sums_to_the_last_place():
+    load_all()
+    call_command("statements", "close", "2026-09", "--by", "finance")
+    restate()
+    month = statements.month("2026-09", EVERYTHING)
+    reached = set()
+    for line in month.lines:
+        where = dict(parse_qsl(line.explained, keep_blank_values=True))
+        span = queries.Span(line.charge_period_start, line.charge_period_end)
+        by_day = queries.cost_by_day(span, Cells(where), month.snapshot)
+        assert sum(by_day.values()) == line.exact
+        for found in explain(span.start, span.end, where, snapshot=month.snapshot):
+            assert found.total == by_day.get(found.day, 0) == sum(share.cost for share in found.shares)
+            windows = defaultdict(Decimal)
+            for share in found.shares:
+                assert sum(charge.cost for charge in share.charges) == share.group_cost
+                if share.measure:
+                    windows[Window(share.unit, share.window_start, share.hourly), share.cost_type] += (
+                        share.cost
+                    )
+            for (window, cost_type), cost in windows.items():
+                behind = requests_behind(
+                    found.day, window, where | {"cost_type": cost_type}, limit=100, snapshot=month.snapshot
+                )
+                assert behind.cost == cost == sum(one.cost for one in behind.requests)
+                assert behind.weight == behind.weighed == sum(one.weight for one in behind.requests)
+                reached |= {one.request_id for one in behind.requests}
+    assert len(reached) > 2
 
 
 MONEY = re.compile(r'class="number[^"]*">([\d,]+\.\d\d)</td>')
