@@ -239,7 +239,7 @@ def _attributed(con: DuckDBPyConnection, day: date) -> None:
     period, on_day = f"{day:%Y-%m}", {"day": day}
     of_bill = _named("aws", "1001", period)
     keys = {key: key for key in KEYS}
-    shown = ("cost_type", "measure", "pool", "service_category")
+    shown = ("cost_type", "reason", "measure", "pool", "service_category")
     counts = {
         "requests": "weight",
         "failed_requests": "weight // 100",

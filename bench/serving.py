@@ -242,12 +242,22 @@ def read(port: int, keys: Sequence[str], seconds: float, seed: int = 1) -> Readi
     return found
 
 
-def run(folder: Path, seconds: float = 60, readers: int = READERS, quiet: bool = False) -> dict[str, object]:
-    """Build what is missing in the folder, and measure; `quiet`: without an attribution beside."""
+def run(
+    folder: Path,
+    seconds: float = 60,
+    readers: int = READERS,
+    quiet: bool = False,
+    starts: int = 3,
+    **size: int,
+) -> dict[str, object]:
+    """Build what is missing in the folder, and measure; `quiet`: without an attribution beside; `starts`: fresh servers.
+
+    `size`: days, tenants and requests (of the last day) of the organisation, by default a year's.
+    """
     day = END - timedelta(days=1)
-    prepare(folder)
+    prepare(folder, **size)
     keys = sessions(folder, [("finance", "engineer", "owner", "finance")[n % 4] for n in range(readers)])
-    fresh = [first_page(folder, keys[0]) for _ in range(3)]
+    fresh = [first_page(folder, keys[0]) for _ in range(starts)]
     with server(folder) as (port, process):
         read(port, keys, 5, seed=2)  # every thread of the server has answered once
         before = cpu_seconds(process)
@@ -267,18 +277,19 @@ def run(folder: Path, seconds: float = 60, readers: int = READERS, quiet: bool =
     }
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, **size: int) -> None:
     """The large organisation's year and the static files, where the folder has none yet."""
     if (folder / "large-organisation").exists():
         return
     manage = [sys.executable, "manage.py"]
-    build = "import django; django.setup(); from bench import large_organisation; large_organisation.build()"
+    build = f"import django; django.setup(); from bench import large_organisation; large_organisation.build(**{size})"
     for command in (
         [*manage, "migrate", "--no-input", "--verbosity", "0"],
         [sys.executable, "-c", build],
+        [*manage, "compact"],
         [*manage, "collectstatic", "--no-input", "--verbosity", "0"],
     ):
-        subprocess.run(command, cwd=ROOT, env=environment(folder), check=True)
+        subprocess.run(command, cwd=ROOT, env=environment(folder), check=True, stdout=subprocess.DEVNULL)
     (folder / "large-organisation").write_text("made by bench.serving\n")
 
 

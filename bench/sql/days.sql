@@ -1,7 +1,7 @@
 -- Grain: `asked` one row per key and day on which it asked; `hour_cost` one per node and hour; `bill_line` one per line of
 --        the bill; `allocation` one per key, cost type, pool and day.
 -- Rule:  the days [start, end). A node's hour is cut by its busy share; usage goes to the model's keys by their size of the
---        day, idle to the model's owner, each pool to all keys. Shares are differences of running totals.
+--        day (of a model that nobody asked to nobody), idle to the model's owner, each pool to all keys. Shares are differences of running totals.
 -- Holds: the allocations sum to the lines of the bill that no rule excludes, to the last place.
 create or replace table today as
 select day::date as day, (day::date - date '2000-01-01') as number,
@@ -62,17 +62,23 @@ spread as (
         upto as (partition by asked.day, line.name order by asker)
 )
 select day, model, model_version, feature, tenant, team, environment, region, endpoint, provider, project,
-    'usage' as cost_type, 'gpu_ms' as measure, '' as pool,
+    'usage' as cost_type, '' as reason, 'gpu_ms' as measure, '' as pool,
     case when provider = '' then 'Compute' else 'AI and Machine Learning' end as service_category,
     pico * upto::hugeint // total::hugeint - pico * (upto - weight)::hugeint // total::hugeint as pico
 from used
 union all
 select day, model, model_version, feature, tenant, team, environment, region, endpoint, provider, project,
-    'shared', '', pool, 'Other',
+    'shared', '', '', pool, 'Other',
     pico * upto::hugeint // total::hugeint - pico * (upto - weight)::hugeint // total::hugeint
 from spread
 union all
 select day, named('model', model, 2), '', '', '', named('team', model % 12, 2), '', '', '', '', '',
-    'idle', 'gpu_ms', '', 'Compute', sum(price_pico - usage_pico)::hugeint
+    'idle', '', 'gpu_ms', '', 'Compute', sum(price_pico - usage_pico)::hugeint
 from hour_cost
-group by day, model;
+group by day, model
+union all
+select paid.day, '', '', '', '', '', '', '', '', '', '', 'unallocated', 'no_requests', '', '', 'Compute', pico
+from paid
+where not exists (
+    from asked where asked.day = paid.day and asked.model_number = paid.model_number and asked.project = paid.project
+);
