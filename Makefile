@@ -30,7 +30,7 @@ bench: install
 engines: .venv-engines/installed
 
 .venv-engines/installed: requirements.txt requirements-daft.txt requirements-spark.txt | install
-	.venv/bin/python -m venv --clear .venv-engines
+	.venv/bin/python -m venv .venv-engines
 	UV_SYSTEM_CERTS=true .venv/bin/uv pip sync --quiet --python .venv-engines/bin/python --require-hashes $<
 	UV_SYSTEM_CERTS=true .venv/bin/uv pip install --quiet --python .venv-engines/bin/python --require-hashes \
 		-r requirements-daft.txt -r requirements-spark.txt

@@ -66,7 +66,7 @@ def cluster_of(engine: str) -> AbstractContextManager[clusters.Cluster]:
     if engine == "daft":
         return clusters.ray_nodes(memory=2_000_000_000)
     if engine == "spark":
-        return clusters.spark_workers()
+        return clusters.spark_workers(java="-XX:+UseG1GC")
     return nullcontext(clusters.Cluster("", {}, set, []))
 
 

@@ -33,7 +33,7 @@ def manage(
         env={**clusters.inherited(), "FINOPS_DATA_DIR": str(data), **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
 
