@@ -10,7 +10,7 @@ from duckdb import DuckDBPyConnection
 from attribution import steps
 
 Integers = npt.NDArray[np.int64]
-ROWS = 1_000_000  # of batches that are swept together
+ROWS = 500_000  # of batches that are swept together: some 200 MB
 _LONGEST = 9 * 10**12  # microseconds, 104 days: a longer interval times 10^6 is beyond 64 bits
 
 

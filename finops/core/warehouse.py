@@ -131,12 +131,15 @@ def _limited(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     return con
 
 
-def connect(memory: str = "700MB", threads: int | None = None) -> duckdb.DuckDBPyConnection:
-    """A DuckDB of this process alone: in memory, UTC, spilling to the data folder."""
+def connect(memory: str = "", threads: int | None = None) -> duckdb.DuckDBPyConnection:
+    """A DuckDB of this process alone: in memory, UTC, spilling to the data folder.
+
+    One of a single thread has others beside it: together they stay within a gibibyte.
+    """
     spill = folder() / "spill"
     spill.mkdir(parents=True, exist_ok=True)
     config: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": memory,
+        "memory_limit": memory or ("350MB" if threads == 1 else "700MB"),
         "temp_directory": str(spill),
         "TimeZone": "UTC",
         "autoinstall_known_extensions": False,

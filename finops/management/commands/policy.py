@@ -29,7 +29,10 @@ class Command(Base):
         apply = what.add_parser("apply", help="check a policy and put it in force")
         apply.add_argument("file", metavar="FILE", help="a TOML file; - is standard input")
         apply.add_argument(
-            "--from", dest="month", metavar="YYYY-MM", help="the month from which it holds (default: all days)"
+            "--from",
+            dest="month",
+            metavar="YYYY-MM",
+            help="the month from which it holds (default: all days)",
         )
         apply.add_argument("--reason", default="", help="why, for the history")
         what.add_parser("show", help="print the policy in force")
