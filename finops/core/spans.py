@@ -192,7 +192,7 @@ def compact(loose: int = 1, progress: Callable[[date, int, int], None] | None = 
     done = []
     for number, (month, found) in enumerate(outdated.items(), 1):
         files: list[warehouse.NewFile] = []
-        with closing(warehouse.connect(threads=1)) as con:
+        with closing(warehouse.connect("700MB", threads=1)) as con:
             for dataset, days in found:
                 warehouse.view(con, dataset, days)
                 files += [_written(con, layer, month, days) for layer in layers_of(dataset)]

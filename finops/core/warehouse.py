@@ -164,7 +164,8 @@ def reading() -> Iterator[duckdb.DuckDBPyConnection]:
         if place not in _warm:
             for other in [one for one in _warm if one[0] == place[0]]:
                 del _warm[other]  # a parent's must stay: its threads are not in this process
-            _warm[place] = connect(threads=1)  # readers come side by side: one need not be cut up
+            # Readers come side by side, in this one DuckDB: a query need not be cut up as well.
+            _warm[place] = connect("700MB", threads=1)
             _warm[place].execute("set parquet_metadata_cache = true; set max_execution_time = 0")
         con = _warm[place].cursor()
     try:
