@@ -1,6 +1,6 @@
 """The reads of attribution that other apps may use."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
@@ -135,12 +135,6 @@ def incomplete(first: date, end: date) -> dict[date, str]:
 def complete_days(first: date | None = None, end: date | None = None) -> list[date]:
     """Attributed days whose bill and logs are all there: the base of trends and detection."""
     return [day for day, run in runs(first, end).items() if run.complete]
-
-
-def missing_days(days: Iterable[date]) -> list[date]:
-    """Those of the days that no run has attributed yet."""
-    attributed = runs()
-    return [day for day in days if day not in attributed]
 
 
 def reconciliation(first: date, end: date) -> dict[str, Decimal]:

@@ -79,13 +79,6 @@ def _log(
     form = "format json, compression gzip" if lines else "format parquet, compression zstd"
     measured = "round(latency * 0.7)::bigint as gpu_ms," if gpu_ms else ""
     con.execute(f"copy ({_LOG.format(measured=measured)}) to '{path}' ({form})", {"day": day, "rows": rows})
-    return path
-
-
-def _samples(con: duckdb.DuckDBPyConnection, folder: Path, day: date) -> Path:
-    path = folder / f"gpu-{day}.parquet"
-    con.execute(f"copy ({_SAMPLES}) to '{path}'", {"day": day})
-    return path
 
 
 # `chance(i, salt)` is the same for the same row, in [0, 1).

@@ -4,6 +4,7 @@ Files are read piece by piece into one table. As often as that is full its rows 
 warehouse, one a day. Where no row repeats another, nor one in force, these are what the commit adds.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -54,7 +55,7 @@ class _Day:
         return self.replaces or self.adds
 
 
-class DayLoader:
+class DayLoader(ABC):
     """Loads a dataset kept by (source, day). Subclasses say how files are read and which rows repeat."""
 
     dataset: str
@@ -65,9 +66,8 @@ class DayLoader:
     order: tuple[str, ...] | None = None  # gives the dataset's order at less cost
     identity: tuple[str, ...]  # what two rows of a day that repeat one another have in common
     loses: str  # the .sql file that chooses, among `repeated` rows, the places of those that do not count
-    names: Mapping[
-        str, str
-    ]  # datasets of what a day's rows name, each with the SQL of its rows out of {rows}
+    # Datasets of what a day's rows name, each with the SQL of its rows out of {rows}.
+    names: Mapping[str, str]
 
     def __init__(self) -> None:
         self.days: dict[date, _Day] = {}
@@ -75,13 +75,13 @@ class DayLoader:
         self.good = 0
         self.written: list[NewFile] = []
 
+    @abstractmethod
     def form(self, file: InputFile) -> str:
         """What a file looks like, in the words of `--format`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pieces(self, context: Context) -> Iterator[Piece]:
         """The delivery's rows; each piece is used before the next is asked for."""
-        raise NotImplementedError
 
     def notes(self) -> list[str]:
         """What else a person should know, when all pieces are read."""

@@ -146,10 +146,6 @@ class Statement:
     def amount(self) -> Decimal:
         return self.charged + self.corrected
 
-    def of_type(self, cost_type: str) -> Decimal:
-        """What its own lines of a cost type sum to."""
-        return total((line.amount for line in self.lines if line.key.cost_type == cost_type), self.currency)
-
     @property
     def cost_centers(self) -> tuple[str, ...]:
         return tuple(sorted({line.cost_center for line in (*self.lines, *self.corrections)} - {""}))

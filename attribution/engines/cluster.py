@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from duckdb import DuckDBPyConnection
 
 from attribution import numbers, steps
@@ -91,7 +92,7 @@ class Cluster:
 
 def _require_exact(parts: list[pa.Table], limits: Mapping[str, int], survey: Survey) -> None:
     """No sum can have left 64 bits: none is of more requests than the largest row of `gathered` has."""
-    most = max((count for part in parts for count in part["requests"].to_pylist()), default=0)
+    most = max((pc.max(part["requests"]).as_py() or 0 for part in parts), default=0)
     for name, limit in limits.items():
         if most * limit > LARGEST:
             raise TooLarge(f"the {name} of {most:,} requests, summed up, could leave 64 bits")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import date, timedelta
+from datetime import date
 
 from attribution import policies, run
 from finops.core import warehouse
@@ -103,7 +103,3 @@ def assert_allocated(text: str, *days: str) -> None:
     """The allocations of the days, summed by the columns of the table, are the rows of the table."""
     wanted = table(text)
     assert allocated(" ".join(wanted[0]), *days) == wanted
-
-
-def day_after(day: str, days: int = 1) -> str:
-    return str(date.fromisoformat(day) + timedelta(days=days))
