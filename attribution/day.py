@@ -101,7 +101,8 @@ def _rolled_up(
             world.view(con, dataset, day, day + _DAY)
         rollup.find_units(con, day, params)
         files = [warehouse.folder() / file.path for file in world.of("requests", day, day + _DAY)]
-        rollup.roll_up(con, day, world.policy, params, every_batch, files)
+        rollup.find_places(con, day, params)
+        rollup.weigh(con, day, world.policy, params, every_batch, files)
         yield con
 
 

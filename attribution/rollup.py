@@ -46,27 +46,11 @@ def find_units(con: DuckDBPyConnection, day: date, params: steps.Parameters) -> 
     steps.run(con, "units", params)
 
 
-def roll_up(
-    con: DuckDBPyConnection,
-    day: date,
-    policy: Policy,
-    params: steps.Parameters,
-    every_batch: bool = False,
-    files: Sequence[Path] = (),
-) -> None:
-    """Leave the day's request_keys, unit_sets, request_weights, request_hours and unplaced as tables.
-
-    Reads the views requests, key_names, place_names and owners, and what `find_units` made. The sum
-    `batch_tokens` of requests that decode in a batch is NULL where no unit of the day can be weighed by it:
-    to sweep a batch is dear. `every_batch`: sweep them all. `files`: those that the view requests is of,
-    where it is of files; a cluster may look at them instead.
-    """
-    find_places(con, day, params)
-    weigh(con, day, policy, params, every_batch, files)
-
-
 def find_places(con: DuckDBPyConnection, day: date, params: steps.Parameters) -> None:
-    """On which units a request ran, by its place and hour: the tables placed, placement and unit_sets."""
+    """On which units a request ran, by its place and hour: the tables placed, placement and unit_sets.
+
+    Reads the view place_names, and what `find_units` made.
+    """
     for name in TABLES:
         con.execute(f"drop view if exists {name}")
     _require_different(con, day, "place_names", "place_hash")
@@ -81,7 +65,13 @@ def weigh(
     every_batch: bool = False,
     files: Sequence[Path] = (),
 ) -> None:
-    """The rest of `roll_up`, of requests whose places are found."""
+    """Leave the day's request_keys, request_weights, request_hours and unplaced as tables; `unit_sets` are found.
+
+    Reads the views requests, key_names and owners, and what `find_places` made. The sum `batch_tokens` of
+    requests that decode in a batch is NULL where no unit of the day can be weighed by it: to sweep a batch is
+    dear. `every_batch`: sweep them all. `files`: those that the view requests is of, where it is of files; a
+    cluster may look at them instead.
+    """
     _require_different(con, day, "key_names", "key_hash")
     steps.run(con, "owner_now", params)
     engine = engine_of(con, files)

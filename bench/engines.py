@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from bench import sample
+from bench import clusters, sample
 from bench.measure import ROOT, python
-from tests.engines import clusters
 
 _TICK = os.sysconf("SC_CLK_TCK")
 

@@ -12,9 +12,9 @@ def manage(environment: dict[str, str], *words: str) -> subprocess.Popen[str]:
     return python(environment, "manage.py", *words)
 
 
-def python(environment: dict[str, str], *words: str) -> subprocess.Popen[str]:
+def python(environment: dict[str, str], *words: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, *words],
+        [sys.executable, *map(str, words)],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,

@@ -13,8 +13,9 @@ import boto3
 import duckdb
 import pytest
 
+from bench import clusters
 from finops.core.datasets import KEYS
-from tests.engines import clusters, mixed_day
+from tests.engines import mixed_day
 from tests.processes import ROOT
 
 needs_engines = pytest.mark.skipif(

@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -16,8 +15,8 @@ import pytest
 
 from tests.ingest.arrivals import bill, charge
 from tests.postgres import empty_database
+from tests.processes import finish, python
 
-ROOT = Path(__file__).parents[2]
 ROUNDS = 50
 KILLS = 4
 
@@ -44,30 +43,13 @@ def at(folder: Path, address: str = "") -> dict[str, str]:
     return {**os.environ, "FINOPS_DATA_DIR": str(folder), "DATABASE_URL": address}
 
 
-def start(environment: dict[str, str], *arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *map(str, arguments)],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    return out
-
-
 def run(environment: dict[str, str], *arguments: object) -> str:
-    return finish(start(environment, *arguments))
+    return finish(python(environment, *arguments))
 
 
 def ready(environment: dict[str, str], *arguments: object) -> subprocess.Popen[str]:
     """An ingest that has been imported and now begins its work."""
-    process = start(environment, "-m", "tests.ingest.process", "ingest", *arguments)
+    process = python(environment, "-m", "tests.ingest.process", "ingest", *arguments)
     assert process.stdout
     assert process.stdout.readline() == "ready\n", process.communicate()[1]
     return process
@@ -139,7 +121,7 @@ def bills(tmp_path_factory) -> Undisturbed:
 def test_two_processes_that_add_to_one_day_lose_nothing_and_repeat_nothing(environment, tmp_path):
     run(environment, "-m", "tests.ingest.process", "add", "a", 1, tmp_path)
     adding = ("-m", "tests.ingest.process", "add")
-    for process in [start(environment, *adding, name, ROUNDS, tmp_path) for name in ("b", "c")]:
+    for process in [python(environment, *adding, name, ROUNDS, tmp_path) for name in ("b", "c")]:
         finish(process)
     expected = [f"{name}-{n}" for name in ("b", "c", "both") for n in range(ROUNDS)]
     found = [line.split("'")[5] for line in requests(environment) if line.startswith("requests ")]

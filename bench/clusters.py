@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.processes import ROOT
+from bench.measure import ROOT
 
 VENV = ROOT / ".venv-engines"
 PYTHON = VENV / "bin" / "python"
