@@ -9,7 +9,7 @@ from finops import pipeline
 from finops.core.access import EVERYTHING
 from ingest import queries as arrived
 from ingest.models import Delivery
-from reports import bridge, statements
+from reports import billing_periods, bridge
 
 # A source is fresh while its newest day is at most so many days back: providers finish their bills late.
 FRESH: dict[str, timedelta] = {
@@ -74,7 +74,7 @@ def _complete(today: date) -> Iterator[Answer]:
 
 
 def _reconciled() -> Iterator[Answer]:
-    for month in statements.months():
+    for month in billing_periods.months():
         found = bridge.bridges(month.period, EVERYTHING)
         for one in found:
             if not one.is_reconciled:

@@ -22,8 +22,10 @@ from finops.core.access import Scope
 from finops.core.errors import UsageError
 from finops.core.periods import parse_month
 from ingest.models import BilledPeriod
+from reports.billing_periods import days_of
+from reports.figures import COST_TYPES
+from reports.lines import ZERO
 from reports.queries import sql
-from reports.statements import COST_TYPES, ZERO, days_of
 
 Account = tuple[str, str]  # source, billing account
 Sign = Literal["total", "plus", "less", "end"]

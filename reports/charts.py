@@ -9,10 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 from anomalies.queries import Detail
+from reports.exploration import Exploration, Ranked
+from reports.figures import COST_TYPES, Figures
 from reports.filters import ADDITIVE, MEASURES, ExplorerQuery
-from reports.queries import Exploration, Figures, Overview, Ranked
+from reports.overview import Overview
 
-COST_TYPES = ("usage", "idle", "shared", "unallocated")
 DAYS = {"type": "date", "tickformat": "%-d %b", "hoverformat": "%A, %-d %B %Y"}
 HOURS = {"type": "date", "tickformat": "%H:%M\n%-d %b", "hoverformat": "%-d %B %Y, %H:%M UTC"}
 SMALL = ".3~r"  # three digits that say something

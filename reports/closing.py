@@ -12,6 +12,7 @@ from finops.core.errors import FinopsError, UsageError
 from finops.core.periods import next_month, parse_month
 from ingest.models import Delivery
 from reports import bridge, statements
+from reports.billing_periods import days_of
 from reports.ledger import ledger_csv
 from reports.models import ClosedMonth, StatementLine
 
@@ -159,7 +160,7 @@ def cautions(period: str, today: date) -> list[str]:
         found.append(
             f"the month runs until {end - timedelta(days=1)}: later charges would become corrections"
         )
-    days = statements.days_of(period)
+    days = days_of(period)
     incomplete = [run for run in queries.runs(*days).values() if not run.complete] if days else []
     if incomplete:
         found.append(

@@ -12,7 +12,8 @@ from duckdb import DuckDBPyConnection
 from finops.core import focus, warehouse
 from finops.core.errors import UsageError
 from reports import queries
-from reports.queries import Selection, sql
+from reports.queries import sql
+from reports.selection import Selection
 
 Format = Literal["csv", "parquet", "json", "focus"]
 _COUNTS = (

@@ -13,8 +13,9 @@ from finops.core.access import Scope
 from finops.core.datasets import KEYS
 from finops.core.errors import UsageError
 from finops.core.periods import next_month, parse_day, parse_month
-from reports import queries
-from reports.queries import GRAINS, Figures, Grain, Selection, Span
+from reports.billing_periods import days_of_bill
+from reports.figures import Figures
+from reports.selection import GRAINS, Grain, Selection, Span
 
 Word = TypeVar("Word", bound=str)
 
@@ -135,7 +136,7 @@ def _days_of_period(period: str) -> Span:
 def explorer_query(data: QueryDict, newest: date) -> ExplorerQuery:
     """What a query string asks for; `newest` is the last attributed day. Raises UsageError."""
     billing_period = data.get("billing_period", "").strip()
-    span = queries.days_of_bill(billing_period) if billing_period else _default_span(newest)
+    span = days_of_bill(billing_period) if billing_period else _default_span(newest)
     start = parse_day(first) if (first := data.get("start")) else span.start
     end = parse_day(after) if (after := data.get("end")) else span.end
     where = {key: tuple(dict.fromkeys(data.getlist(key))) for key in KEYS if key in data}

@@ -22,8 +22,9 @@ from finops.core import warehouse
 from finops.core.access import Scope
 from finops.core.periods import midnight
 from reports import queries
+from reports.figures import Figures, total
 from reports.filters import ExplorerQuery
-from reports.queries import Figures, Selection, Span
+from reports.selection import Selection, Span
 from reports.templatetags.figures import change, days, money, short, unit_cost
 
 WEEK = timedelta(days=7)
@@ -197,26 +198,26 @@ def letters(wanted: Sequence[Owner], start: date) -> Iterator[Letter]:
         where = {"team": owner.teams}
         models, models_before = (
             {
-                model: figures
-                for (model,), figures in queries.figures_by(
+                model: served
+                for (model,), served in queries.figures_by(
                     Selection(one.start, one.end, "day", ("model",), where), ("model",), snapshot
                 ).items()
             }
             for one in (span, previous)
         )
-        total = queries.total(models.values())
-        total_before = queries.total(models_before.values()) if comparable else None
-        if not any(one and (one.cost or one.requests) for one in (total, total_before)):
+        figures = total(models.values())
+        figures_before = total(models_before.values()) if comparable else None
+        if not any(one and (one.cost or one.requests) for one in (figures, figures_before)):
             continue
         incidents = incidents_between(span.start, span.end, Scope(frozenset(owner.teams)))
         yield Letter(
             owner,
             start,
             span,
-            total,
-            total_before,
+            figures,
+            figures_before,
             _lines(models, models_before if comparable else {}),
-            _told(causes, total, total_before),
+            _told(causes, figures, figures_before),
             advice(incidents, models),
             incidents,
             left_out,

@@ -15,6 +15,7 @@ from finops.core.access import EVERYTHING
 from finops.core.models import ManifestFile, Snapshot
 from reports import bridge, closing, statements
 from reports.ledger import ledger_csv
+from reports.line_detail import line_detail
 from tests.processes import finish, manage, python
 from tests.tables import fill
 from tests.test_month_is_closed import SEPTEMBER, attribute, load_all, restate
@@ -111,14 +112,10 @@ def everything_that_finance_may_ask() -> list[object]:
     return [
         ledger_csv(closed),
         bridge.bridges("2026-09", EVERYTHING, closed.snapshot),
-        [
-            statements.line_detail("2026-09", line.key, EVERYTHING)
-            for line in closed.lines
-            if not line.is_correction
-        ],
+        [line_detail("2026-09", line.key, EVERYTHING) for line in closed.lines if not line.is_correction],
         october.lines,
         [
-            statements.line_detail("2026-10", line.key, EVERYTHING, corrects="2026-09")
+            line_detail("2026-10", line.key, EVERYTHING, corrects="2026-09")
             for line in october.lines
             if line.is_correction
         ],

@@ -30,6 +30,7 @@ from attribution.queries import Cells
 from attribution.replay import Window
 from finops.core.access import EVERYTHING
 from reports import bridge, queries, statements
+from reports.selection import Span
 from tests.processes import finish, manage
 
 pytestmark = pytest.mark.django_db
@@ -142,7 +143,7 @@ def test_a_line_of_a_statement_is_explained_to_its_last_place(client):
     lines = statements.month("2026-09", EVERYTHING).lines
     seen = set()
     for line in lines:
-        span = queries.Span(line.charge_period_start, line.charge_period_end)
+        span = Span(line.charge_period_start, line.charge_period_end)
         where = dict(parse_qsl(line.explained, keep_blank_values=True))
         assert sum(queries.cost_by_day(span, Cells(where)).values()) == line.exact, line
         if line.key.cost_type in seen:
@@ -163,7 +164,7 @@ def test_a_closed_line_is_followed_down_to_single_requests_and_every_level_sums_
     reached = set()
     for line in month.lines:
         where = dict(parse_qsl(line.explained, keep_blank_values=True))
-        span = queries.Span(line.charge_period_start, line.charge_period_end)
+        span = Span(line.charge_period_start, line.charge_period_end)
         by_day = queries.cost_by_day(span, Cells(where), month.snapshot)
         assert sum(by_day.values()) == line.exact
         for found in explain(span.start, span.end, where, snapshot=month.snapshot):

@@ -22,10 +22,13 @@ from finops.core.errors import FinopsError, UsageError
 from finops.core.money import plain
 from finops.core.periods import parse_day
 from reports import matching
+from reports.billing_periods import closed_months
+from reports.exploration import explore
+from reports.figures import Figures
 from reports.filters import one_of
 from reports.models import ClosedMonth
-from reports.queries import Figures, Selection, Span, cost_by_day, explore, newest_day
-from reports.statements import closed_months
+from reports.queries import cost_by_day, newest_day
+from reports.selection import Selection, Span
 from reports.views.access import page, whole_bill
 
 EVERY_SHARE = 100_000  # of a day; what the page shows of them is gathered

@@ -17,7 +17,7 @@ from finops.core import warehouse
 from finops.core.access import FINANCE
 from finops.core.errors import UsageError
 from finops.core.periods import next_month, parse_month
-from reports.statements import closed_months
+from reports.billing_periods import closed_months
 from reports.views.access import by_role
 
 PREVIEWS_SHOWN, CHANGES_SHOWN = 8, 200

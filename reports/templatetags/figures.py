@@ -15,8 +15,8 @@ from django.utils.safestring import SafeString, mark_safe
 
 from finops.core.access import ENGINEER, FINANCE, roles_of
 from finops.core.money import minor_unit
+from reports.figures import COST_TYPES, Figures
 from reports.matching import Unmatched
-from reports.queries import Figures
 
 register = template.Library()
 NONE = "–"
@@ -173,9 +173,6 @@ def split_bar(figures: object) -> SafeString:
         + "".join(rects)
         + "</svg>"
     )
-
-
-COST_TYPES = ("usage", "idle", "shared", "unallocated")
 
 
 @register.simple_tag

@@ -17,8 +17,10 @@ from anomalies.models import Incident
 from finops.core.access import Scope, scope_of
 from finops.core.datasets import KEYS
 from reports import charts
+from reports.exploration import explore
+from reports.figures import Figures
 from reports.filters import one_of
-from reports.queries import Figures, Selection, Span, explore
+from reports.selection import Selection, Span
 from reports.views.access import page
 
 ROWS_A_PAGE = 50

@@ -20,7 +20,7 @@ from finops.core.errors import UsageError
 from finops.core.periods import parse_day, parse_month
 from reports import exports, queries
 from reports.filters import one_of
-from reports.queries import GRAINS, Selection
+from reports.selection import GRAINS, Selection
 from reports.views.access import page_limit, too_long
 
 MOST_ROWS = 10_000

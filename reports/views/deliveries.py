@@ -11,7 +11,8 @@ from finops.core.access import FINANCE, roles_of
 from ingest.models import Delivery
 from reports import queries
 from reports.filters import one_of
-from reports.queries import Span
+from reports.selection import Span
+from reports.sources import sources
 from reports.views.access import whole_bill
 
 ROWS_A_PAGE = 50
@@ -28,7 +29,7 @@ def deliveries(request: HttpRequest) -> HttpResponse:
         found = found.filter(kind=one_of(kind, tuple(Delivery.Kind.values), "a kind"))
     newest = queries.newest_day()
     context = {
-        "sources": queries.sources(Span(newest.replace(day=1), newest + timedelta(days=1)), newest)
+        "sources": sources(Span(newest.replace(day=1), newest + timedelta(days=1)), newest)
         if newest
         else None,
         "found": Paginator(found, ROWS_A_PAGE).get_page(request.GET.get("page")),

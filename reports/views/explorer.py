@@ -13,9 +13,11 @@ from finops.core.access import scope_of
 from finops.core.datasets import KEYS
 from finops.core.money import plain
 from finops.core.results import cached
-from reports import charts, queries
+from reports import billing_periods, charts, queries
+from reports.exploration import Exploration, Ranked, explore
+from reports.figures import Figures, total
 from reports.filters import MEASURES, ExplorerQuery, explorer_query
-from reports.queries import GRAINS, Exploration, Figures, Ranked
+from reports.selection import GRAINS, Span
 from reports.views.access import page
 
 MOST_ROWS = 200
@@ -41,9 +43,7 @@ def explorer(request: HttpRequest) -> HttpResponse:
     if newest is None:
         return render(request, "reports/explorer.html", {"currency": settings.FINOPS_CURRENCY})
     query, scope = explorer_query(request.GET, newest), scope_of(request.user)
-    found = queries.explore(
-        query.selection(scope), lambda rows: charts.charted(ranked(rows, query), query.measure)
-    )
+    found = explore(query.selection(scope), lambda rows: charts.charted(ranked(rows, query), query.measure))
     context = {
         "query": query,
         "explored": cached(
@@ -58,8 +58,8 @@ def explorer(request: HttpRequest) -> HttpResponse:
         "keys": KEYS,
         "grains": GRAINS,
         "measures": [(name, label) for name, (label, _) in MEASURES.items()],
-        "billing_periods": queries.billing_periods(),
-        "incomplete": queries.incomplete_days(queries.Span(query.start, query.end)),
+        "billing_periods": billing_periods.delivered(),
+        "incomplete": queries.incomplete_days(Span(query.start, query.end)),
         "currency": settings.FINOPS_CURRENCY,
     }
     return render(request, "reports/explorer.html", context)
@@ -104,7 +104,7 @@ def explorer_csv(request: HttpRequest) -> HttpResponse:
     if newest is None:
         return response
     query = explorer_query(request.GET, newest)
-    rows, others = shown(queries.explore(query.selection(scope_of(request.user))), query)
+    rows, others = shown(explore(query.selection(scope_of(request.user))), query)
     writer.writerow([query.by or "period", *COLUMNS, "currency"])
     for value, figures in [*rows, *([others] if others else [])]:
         writer.writerow([value, *(_exact(figures, name) for name in COLUMNS), settings.FINOPS_CURRENCY])
@@ -125,7 +125,7 @@ def shown(found: Exploration, query: ExplorerQuery) -> tuple[Ranked, tuple[str, 
     if query.all_rows or len(rows) <= MOST_ROWS:
         return rows, None
     rest = rows[MOST_ROWS:]
-    return rows[:MOST_ROWS], (f"{len(rest)} others", queries.total(figures for _, figures in rest))
+    return rows[:MOST_ROWS], (f"{len(rest)} others", total(figures for _, figures in rest))
 
 
 def _heading(name: str) -> str:

@@ -13,7 +13,7 @@ from finops.core.errors import UsageError
 from finops.core.periods import parse_day
 from reports import matching, queries
 from reports.filters import DEFAULT_DAYS
-from reports.queries import Span
+from reports.selection import Span
 from reports.views.access import whole_bill
 
 

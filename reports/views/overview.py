@@ -15,9 +15,12 @@ from django.views.decorators.http import require_GET
 from anomalies.queries import incidents
 from finops.core.access import scope_of
 from finops.core.results import cached
-from reports import charts, matching, queries, statements
+from reports import billing_periods, charts, matching
 from reports.filters import month_or_none
-from reports.queries import Overview, Span
+from reports.overview import Overview, overview_of
+from reports.queries import newest_day
+from reports.selection import Span
+from reports.sources import sources
 from reports.views.access import page
 
 MONTHS_SHOWN = 4
@@ -28,18 +31,18 @@ ANOMALIES_SHOWN = 5
 @page
 def overview(request: HttpRequest) -> HttpResponse:
     scope = scope_of(request.user)
-    found = queries.overview(month_or_none(request.GET), scope)
+    found = overview_of(month_or_none(request.GET), scope)
     context: dict[str, Any] = {"found": found, "scope": scope, "currency": settings.FINOPS_CURRENCY}
     if found:
         context |= {
             "incidents": incidents(scope)[:ANOMALIES_SHOWN],
-            "months": statements.months()[:MONTHS_SHOWN],
+            "months": billing_periods.months()[:MONTHS_SHOWN],
             "month": urlencode({"start": found.span.start, "end": found.span.end}),
         }
-        newest = queries.newest_day()
+        newest = newest_day()
         if scope.teams is None and newest:
             context |= {
-                "sources": queries.sources(Span(found.span.start, newest + timedelta(days=1)), newest),
+                "sources": sources(Span(found.span.start, newest + timedelta(days=1)), newest),
                 "attributed": matching.share_attributed(found.span.start, found.span.end),
                 "attributed_before": matching.share_attributed(found.before.start, found.before.end),
             }

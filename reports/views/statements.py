@@ -13,9 +13,13 @@ from django.views.decorators.http import require_GET, require_POST
 
 from finops.core.access import FINANCE, roles_of, scope_of
 from finops.core.errors import FinopsError, UsageError
-from reports import bridge, closing, queries, statements
+from reports import billing_periods, bridge, closing, statements
+from reports.billing_periods import MonthState
+from reports.figures import COST_TYPES
 from reports.ledger import ledger_csv
-from reports.statements import Line, LineDetail, LineKey, NoSuchStatement, Statement
+from reports.line_detail import LineDetail, line_detail
+from reports.lines import Line, LineKey
+from reports.statements import NoSuchStatement, Statement
 from reports.views.access import by_role, page, whole_bill
 
 CHARGES_A_PAGE = 100
@@ -26,7 +30,7 @@ MONTHS_A_PAGE = 12  # each open one is computed
 @page
 def months(request: HttpRequest) -> HttpResponse:
     scope = scope_of(request.user)
-    shown = Paginator(statements.months(), MONTHS_A_PAGE).get_page(request.GET.get("page"))
+    shown = Paginator(billing_periods.months(), MONTHS_A_PAGE).get_page(request.GET.get("page"))
     context = {
         "months": [(state, statements.month(state.period, scope)) for state in shown],
         "shown": shown,
@@ -47,8 +51,8 @@ def month(request: HttpRequest, period: str) -> HttpResponse:
         "found": found,
         "state": state,
         "bridges": bridge.bridges(period, scope, found.snapshot),
-        "days": queries.days_of_bill(period),
-        "cost_types": statements.COST_TYPES,
+        "days": billing_periods.days_of_bill(period),
+        "cost_types": COST_TYPES,
         "obstacles": closing.obstacles(period) if can_close and state.state == "open" else [],
         "cautions": closing.cautions(period, timezone.now().date())
         if can_close and state.state == "open"
@@ -90,7 +94,7 @@ def line(request: HttpRequest, period: str, slug: str) -> HttpResponse:
         slug, *(request.GET.get(name, "") for name in ("cost_type", "model", "feature", "pool", "reason"))
     )
     try:
-        detail = statements.line_detail(
+        detail = line_detail(
             period, key, scope_of(request.user), _version(request), request.GET.get("corrects", "")
         )
     except NoSuchStatement as error:
@@ -195,9 +199,9 @@ def reopen(request: HttpRequest, period: str) -> HttpResponse:
     return redirect("month", period)
 
 
-def _state(period: str) -> statements.MonthState:
+def _state(period: str) -> MonthState:
     """The month's state; 404 where there is no such month."""
-    for one in statements.months():
+    for one in billing_periods.months():
         if one.period == period:
             return one
     raise Http404

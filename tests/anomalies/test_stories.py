@@ -11,8 +11,8 @@ from anomalies.models import Incident
 from finops.core.datasets import KEYS
 from finops.sample.stories import Story
 from finops.sample.write import Delivery, Sample, write
-from reports import queries
-from reports.queries import Selection
+from reports.exploration import explore
+from reports.selection import Selection
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -51,7 +51,7 @@ def cost(incident: Incident, days: list[str]) -> Decimal:
     """What its slice cost on these days, as the explorer has it."""
     where = {key: (value,) for key, value in incident.slice.items() if key in KEYS}
     spans = [(date.fromisoformat(day), date.fromisoformat(day) + timedelta(days=1)) for day in days]
-    totals = [queries.explore(Selection(start, end, where=where)).total for start, end in spans]
+    totals = [explore(Selection(start, end, where=where)).total for start, end in spans]
     return sum((one.usage + one.idle for one in totals), Decimal(0))
 
 

@@ -15,7 +15,8 @@ from attribution.replay import Window
 from finops.core import warehouse
 from finops.core.access import Scope
 from finops.core.errors import UsageError
-from reports.queries import Span, cost_by_day
+from reports.queries import cost_by_day
+from reports.selection import Span
 from tests import commands, worlds
 from tests.attribution.allocated import attributed, given
 

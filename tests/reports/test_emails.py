@@ -26,10 +26,11 @@ from anomalies.queries import reasons
 from attribution.models import Run
 from finops.core import warehouse
 from finops.core.access import Scope
-from reports import emails, queries
+from reports import emails
+from reports.exploration import explore
 from reports.letters import Owner, letters
 from reports.models import MailPreference, OwnerMail
-from reports.queries import Selection
+from reports.selection import Selection
 from reports.templatetags.figures import money, unit_cost
 from tests.processes import ended, finish, manage
 from tests.reports.conftest import person
@@ -247,7 +248,7 @@ def test_all_reasons_together_are_the_change_to_the_last_place():
     week, before = ([start + timedelta(days=n) for n in range(7)] for start in (MONDAY, MONDAY - WEEK))
     (why,) = reasons([("search", "nlp")], week, before, warehouse.latest())
     now, then = (
-        queries.explore(Selection(start, start + WEEK, scope=Scope(frozenset(["search", "nlp"])))).total
+        explore(Selection(start, start + WEEK, scope=Scope(frozenset(["search", "nlp"])))).total
         for start in (MONDAY, MONDAY - WEEK)
     )
     assert sum(one.amount for one in why) == now.cost - then.cost - (now.shared - then.shared)

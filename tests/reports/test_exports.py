@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from finops.core.access import Scope
 from finops.core.errors import UsageError
 from reports import exports
-from reports.queries import Selection
+from reports.selection import Selection
 from tests.tables import fill
 
 pytestmark = pytest.mark.django_db

@@ -16,7 +16,7 @@ from anomalies.models import Incident
 from attribution.models import Run
 from ingest.models import Delivery, DeliveryFile, Problem
 from reports import exports
-from reports.queries import Selection
+from reports.selection import Selection
 from reports.templatetags.figures import money, unit_cost
 from reports.views.anomalies import FACTORS
 from tests.reports.conftest import costs

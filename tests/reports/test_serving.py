@@ -11,7 +11,8 @@ import pytest
 from finops.core import results, spans, warehouse
 from finops.core.access import EVERYTHING, Scope
 from reports import exports, matching, queries
-from reports.queries import Selection
+from reports.exploration import explore
+from reports.selection import Selection
 from tests.tables import fill
 
 pytestmark = pytest.mark.django_db
@@ -162,7 +163,7 @@ def test_no_reader_is_told_what_another_scope_was_told():
     ]
     told = [{model for (model,) in queries.figures_by(one, ("model",))} for one in selections]
     assert told == [{"search-model", "nlp-model"}, {"search-model"}, {"nlp-model"}, set()]
-    assert [set(dict(queries.explore(one).rows)) for one in selections] == told
+    assert [set(dict(explore(one).rows)) for one in selections] == told
 
 
 def test_two_readers_of_one_page_never_see_each_other_s(client, finance, owner):

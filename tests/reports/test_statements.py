@@ -10,10 +10,14 @@ from hypothesis import strategies as st
 from finops.core import warehouse
 from finops.core.access import EVERYTHING, Scope
 from finops.core.errors import FinopsError, UsageError
-from reports import closing, statements
+from reports import billing_periods, closing, statements
+from reports.cost_centers import CostCenters
+from reports.figures import COST_TYPES
 from reports.ledger import ledger_csv
+from reports.line_detail import line_detail
+from reports.lines import LineKey, rounded
 from reports.models import ClosedMonth, StatementLine
-from reports.statements import LineKey, NoSuchStatement
+from reports.statements import NoSuchStatement
 from tests.tables import fill, rows
 
 pytestmark = pytest.mark.django_db
@@ -123,7 +127,7 @@ cents = st.decimals(min_value=-(10**9), max_value=10**9, places=12)
 keys = st.builds(
     LineKey,
     st.sampled_from(["team/a", "team/b", "team/c", "no-owner", "platform"]),
-    st.sampled_from(statements.COST_TYPES),
+    st.sampled_from(COST_TYPES),
     st.sampled_from(["", "m1", "m2"]),
     st.sampled_from(["", "f1"]),
 )
@@ -132,7 +136,7 @@ keys = st.builds(
 @given(st.dictionaries(keys, cents, max_size=30), st.sampled_from(["0.01", "1", "0.001"]))
 def test_lines_add_up_to_statements_and_statements_to_the_bill(exact, unit):
     unit = Decimal(unit)
-    amounts = statements.rounded(exact, unit)
+    amounts = rounded(exact, unit)
     bill = sum(exact.values(), Decimal(0))
     assert amounts.keys() == exact.keys()
     assert abs(sum(amounts.values()) - bill) <= unit / 2
@@ -170,7 +174,7 @@ def test_the_ledger_has_a_row_a_line_with_its_cost_centre():
 
 
 def test_a_cost_centre_is_the_features_then_the_models_then_what_all_agree_on():
-    centers = statements.CostCenters(
+    centers = CostCenters(
         of_feature={("nlp", "help"): "F"},
         of_model={("nlp", "chat"): "M", ("one", "x"): "O", ("nlp", "y"): "Y"},
     )
@@ -189,7 +193,7 @@ def test_a_line_opens_into_its_days_tenants_and_charges():
         2026-09-02 11:00 | nlp  | chat  | bolt   | 4
         2026-09-02 12:00 | nlp  | rank  | bolt   | 8
     """)
-    detail = statements.line_detail("2026-09", LineKey("team/nlp", "usage", "chat"), EVERYTHING)
+    detail = line_detail("2026-09", LineKey("team/nlp", "usage", "chat"), EVERYTHING)
     assert detail.line.amount == Decimal("7.00")
     assert [(part.value, part.cost) for part in detail.parts["day"]] == [("2026-09-01", 1), ("2026-09-02", 6)]
     assert [(part.value, part.cost) for part in detail.parts["tenant"]] == [("bolt", 4), ("acme", 3)]
@@ -198,7 +202,7 @@ def test_a_line_opens_into_its_days_tenants_and_charges():
     (behind,) = detail.charges
     assert (behind.rule, behind.charges, behind.cost) == ("default:model", 3, 7)
     with pytest.raises(NoSuchStatement):
-        statements.line_detail("2026-09", LineKey("team/nlp", "usage", "chat"), Scope(frozenset({"search"})))
+        line_detail("2026-09", LineKey("team/nlp", "usage", "chat"), Scope(frozenset({"search"})))
 
 
 def test_a_month_that_still_runs_may_be_closed_and_says_what_that_means():
@@ -234,7 +238,7 @@ def test_a_closed_month_says_the_same_for_ever_and_the_difference_goes_to_the_op
     whole = [statements.month(period, EVERYTHING) for period in ("2026-09", "2026-10")]
     assert sum(month.amount for month in whole) == Decimal("20.67") + 3
 
-    detail = statements.line_detail("2026-10", correction.key, EVERYTHING, corrects="2026-09")
+    detail = line_detail("2026-10", correction.key, EVERYTHING, corrects="2026-09")
     assert [(change.was, change.now) for change in detail.changes] == [(Decimal("5.554"), Decimal("7.004"))]
 
 
@@ -299,7 +303,7 @@ def test_once_every_month_is_closed_the_next_one_takes_the_corrections():
     bill(SEPTEMBER)
     closing.close("2026-09", "fin")
     bill(SEPTEMBER.replace("5.554", "7.004"))
-    assert [(one.period, one.state) for one in statements.months()] == [
+    assert [(one.period, one.state) for one in billing_periods.months()] == [
         ("2026-10", "open"),
         ("2026-09", "closed"),
     ]
@@ -373,11 +377,11 @@ def test_restated_again_and_again_all_months_together_say_what_the_bill_says(sai
     booked = Decimal(0)
     for picos in said:
         now = {name: Decimal(pico).scaleb(-12) for name, pico in zip(names, picos, strict=True)}
-        total = statements.rounded({names[0]: sum(now.values())}, unit)[names[0]]
+        total = rounded({names[0]: sum(now.values())}, unit)[names[0]]
         differences = {
             name: now[name] - booked_exact[name] for name in names if now[name] != booked_exact[name]
         }
-        amounts = statements.rounded(differences, unit, total - booked)
+        amounts = rounded(differences, unit, total - booked)
         booked += sum(amounts.values())
         booked_exact = now
         assert booked == total or not differences

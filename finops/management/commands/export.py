@@ -16,7 +16,7 @@ from finops.core.datasets import KEYS
 from finops.core.errors import FinopsError
 from finops.core.periods import parse_day, parse_month
 from reports import exports
-from reports.queries import GRAINS, Selection
+from reports.selection import GRAINS, Selection
 
 
 class Command(Base):

@@ -12,7 +12,7 @@ from django.utils import timezone
 from finops.core.access import EVERYTHING
 from finops.core.command import Command as FinopsCommand
 from finops.core.errors import FinopsError
-from reports import closing, statements
+from reports import billing_periods, closing, statements
 from reports.ledger import ledger_csv
 
 
@@ -44,7 +44,7 @@ class Command(FinopsCommand):
     def _list(self, options: dict[str, Any]) -> None:
         if options["period"]:
             return self._show(statements.month(options["period"], EVERYTHING, options["version_number"]))
-        found = statements.months()
+        found = billing_periods.months()
         if not found:
             self.stdout.write("There is no bill yet: ingest one with `ingest billing FILE`.")
         for one in found:
