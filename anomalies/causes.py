@@ -60,7 +60,7 @@ def placed(con: DuckDBPyConnection, snapshot: int, days: Iterable[date]) -> Plac
     wanted = sorted(set(days))
     if not wanted:
         return set()
-    for dataset in ("requests", "gpu_samples", "charges"):
+    for dataset in ("requests", "key_names", "place_names", "gpu_samples", "charges"):
         files = [
             file
             for day in wanted

@@ -4,8 +4,9 @@ with placed as (
     select distinct model, host, resource_id, namespace, pod, unnest(
         case when len(gpu_uuids) > 0 then gpu_uuids else [''] end
     ) as uuid
-    from requests
-    where list_contains($days::DATE[], day)
+    from (select distinct source, day, key_hash, place_hash from requests where list_contains($days::DATE[], day))
+    join key_names using (source, day, key_hash)
+    join place_names using (source, day, place_hash)
 ),
 gpu as (
     select distinct uuid, resource_id
