@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -30,6 +30,10 @@ from reports.models import ClosedMonth
 from reports.queries import cost_by_day, newest_day
 from reports.selection import Selection, Span
 from reports.views.access import page, whole_bill
+
+if TYPE_CHECKING:
+    from attribution.evidence import RequestsBehind
+    from attribution.replay import Window
 
 EVERY_SHARE = 100_000  # of a day; what the page shows of them is gathered
 FEW, A_PAGE, A_FILE = 5, 100, 100_000  # requests
@@ -125,23 +129,9 @@ def explain(request: HttpRequest) -> HttpResponse:
 @page
 def requests(request: HttpRequest) -> HttpResponse:
     """The requests behind what one unit cost in one window, a page of them or a few."""
-    from attribution.evidence import requests_behind
-
-    asked, window = _asked_window(request)
     number = _number(request.GET.get("page", "1"))
     size = FEW if "few" in request.GET else A_PAGE
-    assert asked.day
-    found = requests_behind(
-        asked.day,
-        window,
-        asked.cells.where,
-        asked.cells.scope,
-        limit=size,
-        offset=(number - 1) * size,
-        snapshot=asked.snapshot,
-    )
-    if found is None:
-        raise Http404
+    asked, window, found = _requests_behind(request, size, (number - 1) * size)
     pairs = _window_query(request.GET)
     context = {
         "asked": asked,
@@ -167,20 +157,7 @@ COLUMNS = (
 @page
 def requests_csv(request: HttpRequest) -> HttpResponse:
     """The same requests as a file."""
-    from attribution.evidence import requests_behind
-
-    asked, window = _asked_window(request)
-    assert asked.day
-    found = requests_behind(
-        asked.day,
-        window,
-        asked.cells.where,
-        asked.cells.scope,
-        limit=A_FILE,
-        snapshot=asked.snapshot,
-    )
-    if found is None:
-        raise Http404
+    asked, _, found = _requests_behind(request, A_FILE)
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="requests-{asked.day}.csv"'
     writer = csv.writer(response, lineterminator="\n")
@@ -242,7 +219,24 @@ def _asked(data: QueryDict, scope: Scope, newest: date) -> Asked:
     return Asked(Cells(where, scope), span, day, without, snapshot, closed, per)
 
 
-def _asked_window(request: HttpRequest) -> tuple[Asked, Any]:
+def _requests_behind(
+    request: HttpRequest, limit: int, offset: int = 0
+) -> tuple[Asked, "Window", "RequestsBehind"]:
+    """The figure and the window that the address means, and what their requests are; 404 where there is none."""
+    from attribution.evidence import requests_behind
+
+    asked, window = _asked_window(request)
+    assert asked.day
+    cells = asked.cells
+    found = requests_behind(
+        asked.day, window, cells.where, cells.scope, limit=limit, offset=offset, snapshot=asked.snapshot
+    )
+    if found is None:
+        raise Http404
+    return asked, window, found
+
+
+def _asked_window(request: HttpRequest) -> tuple[Asked, "Window"]:
     from attribution.replay import Window
 
     data = request.GET.copy()
