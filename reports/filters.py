@@ -170,6 +170,13 @@ def one_of(value: str, words: tuple[Word, ...], what: str) -> Word:
     raise UsageError(f"{value!r} is not {what}: expected {', '.join(words)}")
 
 
+def whole_number(text: str) -> int:
+    """The number of a page, a version or a snapshot. Raises UsageError."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise UsageError(f"{text!r} is not a number: expected 1 or more")
+    return int(text)
+
+
 def month_or_none(data: QueryDict) -> date | None:
     """`?month=2026-09`, where it is there."""
     return parse_month(month) if (month := data.get("month")) else None

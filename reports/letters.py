@@ -185,9 +185,9 @@ def letters(wanted: Sequence[Owner], start: date) -> Iterator[Letter]:
     if span is None or not wanted:
         return
     previous = Span(span.start - WEEK, span.end - WEEK)
-    now, before = list(_days(span)), list(_days(previous))
+    now, before = list(span), list(previous)
     comparable = all(day in attributed for day in before)
-    left_out = {day: _missing(attributed.get(day)) for day in _days(Span(span.end, start + WEEK))}
+    left_out = {day: _missing(attributed.get(day)) for day in Span(span.end, start + WEEK)}
     unsure = {
         day: attributed[day].incomplete_reason
         for day in [*(before if comparable else []), *now]
@@ -229,14 +229,10 @@ def letters(wanted: Sequence[Owner], start: date) -> Iterator[Letter]:
 
 def days_told(start: date, attributed: Mapping[date, Run]) -> Span | None:
     """The week up to its last complete day, or where it has none, to its last attributed day; None without any."""
-    week = list(_days(Span(start, start + WEEK)))
+    week = list(Span(start, start + WEEK))
     complete = [day for day in week if day in attributed and attributed[day].complete]
     last = max(complete or [day for day in week if day in attributed], default=None)
     return Span(start, last + timedelta(days=1)) if last else None
-
-
-def _days(span: Span) -> Iterator[date]:
-    return (span.start + timedelta(days=number) for number in range(span.length))
 
 
 def _missing(run: Run | None) -> str:

@@ -1,6 +1,6 @@
 """Selections: which days, and which allocations of them, by which keys and how finely."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Literal, get_args
@@ -30,6 +30,9 @@ class Span:
 
     def __contains__(self, day: date) -> bool:
         return self.start <= day < self.end
+
+    def __iter__(self) -> Iterator[date]:
+        return (self.start + timedelta(days=number) for number in range(self.length))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Where a figure came from: its days, of a day the charges, rules, units and weights, of a unit its requests."""
 
 import csv
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -25,7 +24,7 @@ from reports import matching
 from reports.billing_periods import closed_months
 from reports.exploration import explore
 from reports.figures import Figures
-from reports.filters import one_of
+from reports.filters import one_of, whole_number
 from reports.models import ClosedMonth
 from reports.queries import cost_by_day, newest_day
 from reports.selection import Selection, Span
@@ -129,7 +128,7 @@ def explain(request: HttpRequest) -> HttpResponse:
 @page
 def requests(request: HttpRequest) -> HttpResponse:
     """The requests behind what one unit cost in one window, a page of them or a few."""
-    number = _number(request.GET.get("page", "1"))
+    number = whole_number(request.GET.get("page", "1"))
     size = FEW if "few" in request.GET else A_PAGE
     asked, window, found = _requests_behind(request, size, (number - 1) * size)
     pairs = _window_query(request.GET)
@@ -179,7 +178,7 @@ def charges(request: HttpRequest) -> HttpResponse:
         raise Http404
     span = _span(request.GET.get("start"), request.GET.get("end"), newest)
     where = {name: request.GET[name] for name in matching.TAKEN_BY if name in request.GET}
-    number = _number(request.GET.get("page", "1"))
+    number = whole_number(request.GET.get("page", "1"))
     found = matching.charges_taken(
         span.start,
         span.end,
@@ -208,7 +207,7 @@ def _asked(data: QueryDict, scope: Scope, newest: date) -> Asked:
     span = _span(data.get("start"), data.get("end"), day or newest)
     without = frozenset(map(parse_day, data.getlist("without")))
     if day is None and span.length - len(without) == 1:
-        day = next(one for one in _days(span) if one not in without)
+        day = next(one for one in span if one not in without)
     if day and day not in span:
         raise UsageError(f"{day} is not one of the days from {span.start} to {span.last}")
     closed = _closed(where, _whole(data.get("version")))
@@ -316,15 +315,5 @@ def _span(start: str | None, end: str | None, day: date) -> Span:
     return span
 
 
-def _days(span: Span) -> Iterator[date]:
-    return (span.start + timedelta(days=number) for number in range(span.length))
-
-
 def _whole(text: str | None) -> int | None:
-    return _number(text) if text else None
-
-
-def _number(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise UsageError(f"{text!r} is not a number: expected 1 or more")
-    return int(text)
+    return whole_number(text) if text else None

@@ -12,10 +12,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from finops.core.access import FINANCE, roles_of, scope_of
-from finops.core.errors import FinopsError, UsageError
+from finops.core.errors import FinopsError
 from reports import billing_periods, bridge, closing, statements
 from reports.billing_periods import MonthState
 from reports.figures import COST_TYPES
+from reports.filters import whole_number
 from reports.ledger import ledger_csv
 from reports.line_detail import LineDetail, line_detail
 from reports.lines import Line, LineKey
@@ -149,7 +150,7 @@ def bridge_step(request: HttpRequest, period: str) -> HttpResponse:
             break
     else:
         raise Http404
-    number = _whole_number(asked.get("page", "1"))
+    number = whole_number(asked.get("page", "1"))
     step, currency = asked.get("step", ""), asked.get("currency", one.currency)
     charges, total = bridge.bridge_charges(
         one, currency, step, snapshot, limit=CHARGES_A_PAGE, offset=(number - 1) * CHARGES_A_PAGE
@@ -208,13 +209,7 @@ def _state(period: str) -> MonthState:
 
 
 def _version(request: HttpRequest) -> int | None:
-    return _whole_number(request.GET["version"]) if request.GET.get("version") else None
-
-
-def _whole_number(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise UsageError(f"{text!r} is not a number: expected 1 or more")
-    return int(text)
+    return whole_number(request.GET["version"]) if request.GET.get("version") else None
 
 
 def _statement(request: HttpRequest, period: str, slug: str) -> Statement:
