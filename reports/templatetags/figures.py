@@ -65,6 +65,22 @@ def count(number: int | None) -> str:
     return NONE if number is None else f"{number:,}"
 
 
+LARGE = ((10**12, "trillion"), (10**9, "billion"), (10**6, "million"))
+
+
+@register.filter
+def abbreviated(number: int) -> SafeString:
+    """From ten millions on three digits and a word, as a card has room for; the whole figure under the pointer."""
+    if number < 10**7:
+        return mark_safe(count(number))
+    last = Decimal(1).scaleb(Decimal(number).adjusted() - 2)
+    rounded = Decimal(number).quantize(last, ROUND_HALF_UP)
+    size, word = next((size, word) for size, word in LARGE if rounded >= size)
+    shown = rounded / size
+    text = f"{shown:,.{max(0, 2 - shown.adjusted())}f}"
+    return mark_safe(f'<span title="{count(number)}">{text} <small>{word}</small></span>')
+
+
 @register.filter
 def number(amount: Decimal | None) -> str:
     """A measured number, without decimals that say nothing."""

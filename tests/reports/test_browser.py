@@ -10,6 +10,7 @@ from attribution import policies
 from attribution.models import PolicyPreview
 from ingest.models import Delivery, DeliveryFile, Problem
 from tests.reports.conftest import costs
+from tests.tables import fill
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -261,6 +262,25 @@ def test_a_page_fits_a_telephone(page):
         page.goto(address)
         charts_drawn(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, address
+
+
+def test_billions_of_predictions_fit_their_card(page):
+    fill(
+        "request_days",
+        """
+        day        | model          | team   | requests    | failed_requests | predictions
+        2026-09-08 | search-model-0 | search | 12345678901 | 1234567890      | 12345678901
+        """,
+    )
+    for width in (390, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto("/")
+        charts_drawn(page)
+        figure = page.locator(".figures a[href*='measure=predictions']")
+        assert figure.inner_text() == "12.3 billion"
+        assert figure.locator("span").get_attribute("title") == "12,345,678,919"
+        beyond = "[...document.querySelectorAll('.figures > div')].filter(one => one.scrollWidth > one.clientWidth)"
+        assert page.evaluate(f"{beyond}.map(one => one.textContent)") == [], width
 
 
 def test_the_admin_of_people_works_within_the_policy(page, finance):

@@ -4,6 +4,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+from django.utils.html import strip_tags
 
 from reports.templatetags import figures
 
@@ -34,6 +35,24 @@ def test_a_change_has_a_sign_and_a_nothing_has_none():
 )
 def test_a_unit_cost_shows_three_digits_that_say_something(amount, text):
     assert figures.unit_cost(Decimal(amount)) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (9_999_999, "9,999,999"),
+        (10_000_000, "10.0 million"),
+        (12_345_678_919, "12.3 billion"),
+        (12_350_000_000, "12.4 billion"),
+        (999_499_999, "999 million"),
+        (999_500_000, "1.00 billion"),
+        (1_234_500_000_000_000, "1,230 trillion"),
+    ],
+)
+def test_a_large_count_is_told_in_three_digits_and_whole_under_the_pointer(number, text):
+    written = figures.abbreviated(number)
+    assert strip_tags(written) == text
+    assert number < 10**7 or f'title="{number:,}"' in written
 
 
 def test_no_figure_is_a_dash():
