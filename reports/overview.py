@@ -52,7 +52,7 @@ class Overview:
         return _cell(self.before, self.skipped_before)
 
 
-def _cell(span: "Span", without: Iterable[date]) -> str:
+def _cell(span: Span, without: Iterable[date]) -> str:
     return urlencode(
         [("start", span.start), ("end", span.end), *(("without", day) for day in sorted(without))]
     )

@@ -18,6 +18,7 @@ from finops.core.access import FINANCE
 from finops.core.errors import UsageError
 from finops.core.periods import next_month, parse_month
 from reports.billing_periods import closed_months
+from reports.figures import COST_TYPES
 from reports.views.access import by_role
 
 PREVIEWS_SHOWN, CHANGES_SHOWN = 8, 200
@@ -71,7 +72,7 @@ def preview(request: HttpRequest, number: int) -> HttpResponse:
                 (group, changes[:CHANGES_SHOWN], len(changes) - CHANGES_SHOWN)
                 for group, changes in result.changes.items()
             ],
-            "types": ("usage", "idle", "shared", "unallocated"),
+            "types": COST_TYPES,
             "months": _months_to_hold(),
             "is_old": found.snapshot != warehouse.latest(),
         }
