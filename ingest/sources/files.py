@@ -3,13 +3,13 @@
 import hashlib
 import shutil
 import sys
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import zstandard
+from zlib_ng import zlib_ng
 
 from finops.core.errors import FinopsError, UsageError
 
@@ -172,7 +172,7 @@ def _unpacked_blocks(name: str, packing: str, stream: BinaryIO) -> Iterator[Bloc
                 if plain:
                     yield Block(plain, packed)
                     packed = 0
-    except (zlib.error, zstandard.ZstdError) as error:
+    except (zlib_ng.error, zstandard.ZstdError) as error:  # type: ignore[misc]  # its stub calls it no class
         raise Unreadable(
             f"{name}: the {packing} file is damaged ({error}); expected a complete file"
         ) from error
@@ -182,7 +182,7 @@ def _unpacked_blocks(name: str, packing: str, stream: BinaryIO) -> Iterator[Bloc
 
 def _decoder(packing: str) -> Any:
     if packing == "gzip":
-        return zlib.decompressobj(zlib.MAX_WBITS | 16)
+        return zlib_ng.decompressobj(zlib_ng.MAX_WBITS | 16)
     return zstandard.ZstdDecompressor().decompressobj()
 
 
