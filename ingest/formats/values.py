@@ -35,7 +35,8 @@ MACROS = (
     "unix_time(n) as case when n >= 0 and n < 10000000000000 then make_timestamptz("
     "try_cast(case when n >= 100000000000 then n * 1000 else n * 1000000 end as bigint)) end",
     # Hours 24 to 47 are of the day after: FOCUS' own examples write 2023-02-01T30:00:00Z.
-    "is_calendar(t) as trim(t) like '____-__-__%'",
+    # Most are written with their seconds: that is seen first, and fast.
+    "is_calendar(t) as case when t like '2___-__-_____:__:__%' then true else trim(t) like '____-__-__%' end",
     "calendar_time(t) as case when is_calendar(t) "
     "then coalesce(try_cast(t as timestamptz), try_cast(upper(t) as timestamptz), "
     r"try_cast(regexp_replace(t, '[Tt ](2[4-9]|3\d|4[0-7]):', 'T00:') as timestamptz) "
@@ -45,9 +46,14 @@ MACROS = (
     # A list of names, or one, or several as JSON: sorted, none empty. In a list one may come twice, at no harm.
     "sorted_names(l) as case when l is null then []::varchar[] when len(l) = 1 and l[1] <> '' then l "
     "when list_contains(l, '') then list_sort(list_filter(l, lambda x: x <> '')) else list_sort(l) end",
+    # Most lists are in order already: to see that costs a quarter of putting them in order.
+    "is_ascending(l) as list_reduce(l, lambda one, next: case when one < next then next end) is not null",
+    "distinct_names(l) as case when len(l) = 0 then l when l[1] <> '' and is_ascending(l) then l "
+    "else list_sort(list_filter(list_distinct(l), lambda x: x <> '')) end",
+    # The lambda of one list has it parsed once, however often it is looked at.
     "names(t) as case when coalesce(t, '') = '' then []::varchar[] when t[1] <> '[' then [t] "
-    "when json_valid(t) then sorted_names(list_distinct("
-    "from_json(case when json_valid(t) then t end, '[\"VARCHAR\"]'))) end",
+    "when json_valid(t) then list_transform([from_json(case when json_valid(t) then t end, '[\"VARCHAR\"]')], "
+    "lambda l: distinct_names(l))[1] end",
     "utc_day(m) as cast(make_timestamp(epoch_us(m)) as date)",
 )
 

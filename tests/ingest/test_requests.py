@@ -1,5 +1,7 @@
 import gzip
 import json
+import subprocess
+import sys
 from decimal import Decimal
 
 import pytest
@@ -115,11 +117,26 @@ def test_all_forms_of_a_log_say_the_same(tmp_path, form):
     ]
 
 
-def test_a_request_may_name_several_gpus(tmp_path):
-    deliver(
-        "requests", [log(tmp_path / "r.jsonl", request(gpu_uuid=["b", "a", "b"]), request(2, gpu_uuid=[]))]
-    )
-    assert rows("requests", "gpu_uuids", "line") == [(["a", "b"],), ([],)]
+@pytest.mark.parametrize(
+    ("told", "names"),
+    [
+        (["b", "a", "b"], ["a", "b"]),
+        (["a", "b"], ["a", "b"]),
+        (["a", "a"], ["a"]),
+        (["a", "", None, "b"], ["a", "b"]),
+        (["", "a"], ["a"]),
+        ([None], []),
+        ([""], []),
+        ([], []),
+        ("a", ["a"]),
+        ('["b", "a"]', ["a", "b"]),
+        ("", []),
+        (None, []),
+    ],
+)
+def test_a_request_may_name_several_gpus(tmp_path, told, names):
+    deliver("requests", [log(tmp_path / "r.jsonl", request(gpu_uuid=told))])
+    assert rows("requests", "gpu_uuids", "line") == [(names,)]
 
 
 def test_missing_ok_and_2xx_are_success(tmp_path):
@@ -430,6 +447,19 @@ def test_a_log_may_hold_requests_of_any_day(tmp_path):
         ("default/2026-09-07", 2),
         ("default/2026-09-08", 1),
     ]
+
+
+def test_lines_are_read_without_pandas(tmp_path):
+    """To import it costs a second of every command."""
+    path = log(tmp_path / "r.jsonl", request(1), "", request(2))
+    code = (
+        "import sys; from pathlib import Path; from ingest.formats.lines import numbered_lines; "
+        "from ingest.sources.files import identified; "
+        f"(lines,) = numbered_lines(*identified([Path({str(path)!r})])); "
+        "print(lines.table['line'].to_pylist(), 'pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[1, 3] False\n"
 
 
 def test_text_that_is_not_utf_8_does_not_hide_the_rest(tmp_path):
