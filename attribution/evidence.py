@@ -20,7 +20,7 @@ from attribution.queries import Cells, Values
 from attribution.replay import Replayed, Window, replay
 from finops.core import warehouse
 from finops.core.access import EVERYTHING, Scope
-from finops.core.datasets import KEYS
+from finops.core.datasets import KEYS, NAMED_REQUESTS
 from finops.core.periods import midnight
 
 _DAY = timedelta(days=1)
@@ -202,14 +202,14 @@ def _beside(replayed: Replayed, day: date, unit: pa.Table) -> DuckDBPyConnection
     """Another DuckDB, for a roll-up beside that of the day: with the log as `logged`, and where it ran."""
     world, params = replayed.world, replayed.params
     con = warehouse.connect()
-    warehouse.view(con, "requests", world.of("requests", day, day + _DAY), "logged")
     con.register("unit_arrow", unit)
     con.execute("create table unit as select * from unit_arrow")
     for dataset in ("hosts", "owners"):
         world.view(con, dataset)
     world.name_resources(con, day - LOOK_BACK, day + _DAY)
-    for dataset in ("gpu_samples", "key_names", "place_names"):
+    for dataset in ("gpu_samples", "requests", "key_names", "place_names"):
         world.view(con, dataset, day, day + _DAY)
+    con.execute(f"create view logged as select * from {NAMED_REQUESTS}")
     rollup.find_units(con, day, params)
     rollup.find_places(con, day, params)
     con.execute("create view request_keys as select *, key_hash as key_id from key_names")
@@ -223,7 +223,7 @@ def _roll_up(con: DuckDBPyConnection, replayed: Replayed, day: date, every_batch
     # Beside them are those of their batch, under the keys that they have: below 0, and no one's number.
     own_key = "case when wanted then number else -1 - key_hash end as key_hash"
     own_name = "case when wanted then number::varchar else '' end as tenant"
-    con.execute(f"create view requests as select * replace ({own_key}) from candidate")
+    con.execute(f"create or replace view requests as select * replace ({own_key}) from candidate")
     con.execute("drop view key_names")
     con.execute(
         "create table key_names as select distinct source, day, key_hash, "

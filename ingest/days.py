@@ -27,6 +27,7 @@ ROWS_IN_FILE = 2_000_000  # a day with more is written in parts
 SMALL_FILE = 100_000  # rows; a day's files of fewer …
 MANY_FILES = 24  # … are written anew as one where they are more than this
 WRITERS = 2  # threads, each with the sort of a day in memory
+PIECE = {"file": "VARCHAR", "line": "BIGINT", "reason": "VARCHAR"}  # what the table `piece` has of each row
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -38,6 +39,7 @@ class Piece:
 
     text: str
     packed: int
+    first: str = ""  # SQL of few of them, where the loader reads some again
 
 
 @dataclass
@@ -62,7 +64,7 @@ class DayLoader(ABC):
     reads: str  # the name under which `rows` reads a piece
     rows: str  # the .sql file that makes rows of it: file, line, reason, day and the dataset's columns
     derived: Mapping[str, str] = MappingProxyType({})  # columns that follow from a row's others, as SQL
-    ranked: str = "from piece"  # SQL of a piece's rows with what `order` names
+    checked: Mapping[str, str] = MappingProxyType({})  # those of them that are not written, and their types
     order: tuple[str, ...] | None = None  # gives the dataset's order at less cost
     identity: tuple[str, ...]  # what two rows of a day that repeat one another have in common
     loses: str  # the .sql file that chooses, among `repeated` rows, the places of those that do not count
@@ -100,7 +102,7 @@ class DayLoader(ABC):
         size = max(sum(file.size for file in context.files), 1)
         read = held = done = 0
         for piece in self.pieces(context):
-            count = self._read(context, piece)
+            count = self.read(context, piece, held)
             read, held, done = read + count, held + count, done + piece.packed
             context.report(f"reading {context.delivery.kind}", read, share=min(done / size, 1))
             if held >= ROWS_HELD:
@@ -125,18 +127,29 @@ class DayLoader(ABC):
                 raise Unreadable(f"{file.name}: this is {form}, and --format says {wanted}")
 
     def _make_piece(self, context: Context) -> None:
-        columns = {"file": "varchar", "line": "bigint", "reason": "varchar"} | DATASETS[self.dataset].columns
-        declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+        declared = ", ".join(f'"{name}" {kind}' for name, kind in self._held.items())
         context.con.execute(f"create or replace table piece ({declared})")
 
-    def _read(self, context: Context, piece: Piece) -> int:
-        derived = "".join(f", {sql} as {name}" for name, sql in self.derived.items())
+    def read(self, context: Context, piece: Piece, held: int) -> int:
+        """Add a piece's rows to the table `piece`, which holds some already: how many they are."""
+        columns = ", ".join(self._held)
         (count,) = context.con.execute(
-            f"insert into piece by name with {self.reads} as not materialized ({piece.text}) "
-            f"select *, {literal(context.source)} as source, {context.delivery.pk} as delivery{derived} "
-            f"from ({sql(self.rows)})"
+            f"insert into piece by name select {columns} from ({self.rows_of(context, piece.text)})"
         ).fetchall()[0]
         return int(count)
+
+    @property
+    def _held(self) -> dict[str, str]:
+        return {**PIECE, **DATASETS[self.dataset].columns, **self.checked}
+
+    def rows_of(self, context: Context, text: str) -> str:
+        """SQL of a piece's rows, with every column that we know of them."""
+        derived = "".join(f", {sql} as {name}" for name, sql in self.derived.items())
+        return (
+            f"with {self.reads} as not materialized ({text}) "
+            f"select *, {literal(context.source)} as source, {context.delivery.pk} as delivery{derived} "
+            f"from ({sql(self.rows)})"
+        )
 
     def _flush(self, context: Context) -> None:
         """Write what was read to files of its days, and hold nothing."""
@@ -152,7 +165,7 @@ class DayLoader(ABC):
 
         def write(con: duckdb.DuckDBPyConnection, day: date) -> tuple[date, list[NewFile]]:
             partition = warehouse.partition(self.dataset, context.source, day)
-            rows = f"select * from ({self.ranked}) where day = date '{day}'"
+            rows = f"from piece where day = date '{day}'"
             return day, [
                 warehouse.write(con, self.dataset, partition, rows, days=(day, day), order=self.order)
             ]
@@ -218,6 +231,9 @@ class DayLoader(ABC):
     ) -> dict[str, int]:
         """How many rows of each file do not count; they are in `loser` (file_path, file_row)."""
         _day_files(con, [*(str(warehouse.folder() / file.path) for file in before), *brought])
+        if not before and self._all_differ(con):
+            con.execute("create or replace table loser (file_path varchar, file_row bigint)")
+            return {}
         new = ", ".join(literal(path) for path in brought)
         con.execute(
             f"create or replace temp table repeated_hash as select {self._hash} as hash from day_files "
@@ -233,6 +249,12 @@ class DayLoader(ABC):
             f"select place.path as file_path, place.row as file_row from ({sql(self.loses)})"
         )
         return dict(con.execute("select file_path, count(*) from loser group by 1 order by 1").fetchall())
+
+    def _all_differ(self, con: duckdb.DuckDBPyConnection) -> bool:
+        ((differ,),) = con.execute(
+            f"select count(*) = count(distinct {self._hash}) from day_files"
+        ).fetchall()
+        return bool(differ)
 
     def _without_losers(
         self, context: Context, day: date, files: Sequence[ManifestFile | NewFile]

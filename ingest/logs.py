@@ -4,11 +4,14 @@ from collections import Counter
 from collections.abc import Iterator
 from types import MappingProxyType
 
-from finops.core.datasets import HASHES, KEYS, PLACES
+from finops.core.datasets import DATASETS, HASHES, KEYS, PLACES
 from ingest.days import DayLoader, Piece
 from ingest.formats import requests
-from ingest.loading import Context
-from ingest.sources.files import InputFile
+from ingest.loading import Context, Staged, sql
+from ingest.sources.files import InputFile, Unreadable
+
+# Datasets of names, each with the number that stands for a name, and a second one that tells whether it is the same.
+_NAMED = {"key_names": ("key_hash", "key_check"), "place_names": ("place_hash", "place_check")}
 
 
 class RequestLog(DayLoader):
@@ -17,21 +20,26 @@ class RequestLog(DayLoader):
     dataset = "requests"
     reads = "log_text"
     rows = "requests"
-    derived = MappingProxyType({"hour": "date_part('hour', \"time\")", **HASHES})
-    # A number sorts in half the time of a name.
-    ranked = (
-        "select * from piece join (select tenant, row_number() over (order by tenant)::integer as rank "
-        "from (select distinct tenant from piece)) using (tenant)"
+    derived = MappingProxyType(
+        {
+            "hour": "date_part('hour', \"time\")",
+            **HASHES,
+            "key_check": f"hash({', '.join(reversed(KEYS))})",
+            "place_check": f"hash({', '.join(reversed(PLACES))})",
+        }
     )
-    order = ("rank", '"time"', "line")
+    checked = MappingProxyType({"key_check": "UBIGINT", "place_check": "UBIGINT"})
+    order = ("key_hash", '"time"', "line")
     identity = ("request_id",)
     loses = "later_requests"
     names = MappingProxyType(
         {
             "named_resources": "select distinct source, day, 'request' as kind, '' as uuid, [resource_id] as names "
-            "from {rows} where resource_id <> ''",
-            "key_names": f"select distinct source, day, key_hash, {', '.join(KEYS)} from {{rows}}",
-            "place_names": f"select distinct source, day, place_hash, {', '.join(PLACES)} from {{rows}}",
+            "from named_place_names where resource_id <> '' and (day, place_hash) in (select day, place_hash from {rows})",
+            **{
+                dataset: f"from named_{dataset} where (day, {number}) in (select day, {number} from {{rows}})"
+                for dataset, (number, _) in _NAMED.items()
+            },
         }
     )
 
@@ -45,7 +53,36 @@ class RequestLog(DayLoader):
     def pieces(self, context: Context) -> Iterator[Piece]:
         for piece in requests.pieces(context.con, context.files, context.spool):
             self.unknown.update(piece.unknown)
-            yield Piece(piece.text, piece.packed)
+            yield Piece(piece.text, piece.packed, piece.first)
+
+    def stage(self, context: Context) -> Staged:
+        for dataset, (_, check) in _NAMED.items():
+            columns = {**DATASETS[dataset].columns, check: self.checked[check]}
+            declared = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+            context.con.execute(f"create table named_{dataset} ({declared})")
+        return super().stage(context)
+
+    def read(self, context: Context, piece: Piece, held: int) -> int:
+        """Keep the names that the piece's rows go without, as well."""
+        count = super().read(context, piece, held)
+        con = context.con
+        for dataset, (number, check) in _NAMED.items():
+            con.execute(sql("numbered").format(dataset=dataset, number=number, check=check, held=held))
+            if con.execute(f"from numbered_{dataset} where same limit 1").fetchall():
+                raise Unreadable(f"two different rows of {dataset} have the same {number}")
+        first = " union all ".join(
+            f"select file, line from numbered_{dataset} where new" for dataset in _NAMED
+        )
+        ((new,),) = con.execute(f"create or replace temp table {requests.FIRST} as {first}").fetchall()
+        if new:
+            con.execute(f"create or replace temp table first_row as {self.rows_of(context, piece.first)}")
+        for dataset, (_, check) in _NAMED.items() if new else ():
+            columns = ", ".join((*DATASETS[dataset].columns, check))
+            con.execute(
+                f"insert into named_{dataset} select {columns} from first_row "
+                f"semi join (from numbered_{dataset} where new) using (file, line)"
+            )
+        return count
 
     def notes(self) -> list[str]:
         """Which fields were ignored, and in how many rows, where rows have fields of their own."""

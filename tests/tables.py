@@ -5,7 +5,7 @@ from collections import defaultdict
 from datetime import date
 
 from finops.core import warehouse
-from finops.core.datasets import DATASETS, HASHES
+from finops.core.datasets import DATASETS, HASHES, KEYS, PLACES
 
 
 def rows(table: str) -> list[dict[str, str]]:
@@ -22,10 +22,13 @@ def fill(dataset: str, table: str) -> int:
     A list column is written with commas.
     """
     shape = DATASETS[dataset]
+    columns_of = shape.columns
+    if dataset == "requests":
+        columns_of = {**columns_of, **dict.fromkeys(KEYS, "VARCHAR"), **PLACES}
     grouped: dict[str, list[dict[str, str]]] = defaultdict(list)
     days: dict[str, set[date]] = defaultdict(set)
     for row in rows(table):
-        if "day" in shape.columns and "day" not in row:
+        if "day" in columns_of and "day" not in row:
             moment = next(row[name] for name in ("hour", "time", "window_start") if name in row)
             row["day"] = moment[:10]
         if dataset == "charges":
@@ -43,7 +46,7 @@ def fill(dataset: str, table: str) -> int:
         selects, parameters = [], {}
         for number, row in enumerate(members):
             cells = []
-            for column, kind in shape.columns.items():
+            for column, kind in columns_of.items():
                 parameter = f"p{number}_{column}"
                 if kind == "VARCHAR[]":
                     parameters[parameter] = [

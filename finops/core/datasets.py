@@ -41,12 +41,16 @@ PLACES = {
     "host": "VARCHAR",
     "resource_id": "VARCHAR",
 }
-# SQL that makes one number of a request's key, and of its place: billions of rows are gathered by these alone.
-# Two names of a day that had the same number, by one chance in 10^9, would stop the day's roll-up.
+# SQL that makes one number of a request's key, and of its place: billions of rows have these alone.
+# Two names of a day that had the same number, by one chance in 10^9, would stop the ingest, or the day's roll-up.
 HASHES = {
     "key_hash": f"(hash({', '.join(KEYS)}) >> 1)::bigint",
     "place_hash": f"(hash({', '.join(PLACES)}) >> 1)::bigint",
 }
+# Requests with the names that their numbers stand for, of views of the three datasets.
+NAMED_REQUESTS = (
+    "requests join key_names using (source, day, key_hash) join place_names using (source, day, place_hash)"
+)
 
 # What a request may be weighed by (attribution.md, step 7), best first; list_price is for metered APIs alone.
 MEASURES = ("gpu_ms", "batch_tokens", "list_price", "tokens", "latency_ms", "requests")
@@ -111,9 +115,7 @@ _ALL = (
             "request_id": "VARCHAR",
             "time": "TIMESTAMPTZ",
             "hour": "INTEGER",  # of the UTC day
-            **dict.fromkeys(HASHES, "BIGINT"),
-            **_KEYS,
-            **PLACES,  # empty where the log has none
+            **dict.fromkeys(HASHES, "BIGINT"),  # what they stand for: key_names, place_names
             "input_tokens": "BIGINT",  # NULL where the log has none; so are all below
             "cached_input_tokens": "BIGINT",
             "output_tokens": "BIGINT",
@@ -132,7 +134,7 @@ _ALL = (
             "line": "BIGINT",
         },
         ("source", "day"),
-        ("tenant", "time", "request_id"),
+        ("key_hash", "time", "request_id"),
     ),
     # The keys and the places that a day's requests name, beside the numbers that stand for them.
     Dataset(

@@ -1,5 +1,6 @@
 """The canonical request log: JSON lines, or the same columns in CSV or Parquet. Prompts are never read."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -34,8 +35,7 @@ REMARKED = tuple(field for field in VALUES if field != "timestamp")  # texts tha
 # A number with more digits than a double keeps, and what stands around it as the value of a member.
 LONG_NUMBER = literal(r":\s*-?[0-9.]{16}")
 LONG_NUMBERS = literal(r"(:\s*)(-?[0-9.]{16,}(?:[eE][+-]?[0-9]+)?)(\s*[,}])")
-SHAPE = literal("{" + ", ".join(f'"{field}": "VARCHAR"' for field in FIELDS) + "}")
-KNOWN = ", ".join(literal(field) for field in FIELDS)
+FIRST = "first_line"  # of rows that are read again
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,11 @@ class LogPiece:
     """SQL of some of a log's rows, and in how many of them each field is that we do not know (0: not counted).
 
     A row is file, line, malformed, each field as text, and `FIELD_value` of those in VALUES.
+    `first`: of the rows that the table FIRST (file, line) names.
     """
 
     text: str
+    first: str
     unknown: dict[str, int]
     packed: int
 
@@ -76,39 +78,47 @@ def _lines(con: duckdb.DuckDBPyConnection, file: InputFile) -> Iterator[LogPiece
         con.register("log_lines", lines.table)
         valid = "true"
         try:
-            unknown = _unknown(con, valid)
+            members = _members(con, valid)
         except duckdb.InvalidInputException:  # some line is no JSON; to ask each costs a fifth more
             valid = "json_valid(text)"
-            unknown = _unknown(con, valid)
-        yield LogPiece(_objects(file, valid), unknown, lines.packed)
+            members = _members(con, valid)
+        told = [field for field in FIELDS if field in members]
+        unknown = {field: rows for field, rows in members.items() if field not in FIELDS}
+        first = _objects(file, valid, told, f"(from log_lines semi join {FIRST} using (line))")
+        yield LogPiece(_objects(file, valid, told, "log_lines"), first, unknown, lines.packed)
         con.unregister("log_lines")
 
 
-def _objects(file: InputFile, valid: str) -> str:
-    """A line is parsed once. DuckDB's JSON numbers are doubles: those with more digits are made texts before."""
+def _objects(file: InputFile, valid: str, told: Sequence[str], lines: str) -> str:
+    """A line is parsed once, for the fields that are told of.
+
+    DuckDB's JSON numbers are doubles: those with more digits are made texts before.
+    """
+    shape = literal(json.dumps(dict.fromkeys(told or FIELDS, "VARCHAR")))
+    texts = {field: f"request.{field}" if field in told else "null::varchar" for field in FIELDS}
     quoted = f"regexp_replace(text, {LONG_NUMBERS}, '\\1\"\\2\"\\3', 'g')"
     cells = ", ".join(
         [
-            *(f"request.{field} as {field}" for field in FIELDS),
-            *(f"{macro}(nullif(request.{field}, '')) as {field}_value" for field, macro in VALUES.items()),
+            *(f"{text} as {field}" for field, text in texts.items()),
+            *(f"{macro}({texts[field]}) as {field}_value" for field, macro in VALUES.items()),
         ]
     )
     return (
         f"select {literal(file.name)} as file, line, "
         f"case when request is null then 'the line is no JSON object' end as malformed, {cells} from ("
         f"select line, case when {valid} then json_transform("
-        f"case when json_valid(quoted) then quoted else text end, {SHAPE}) end as request from ("
-        f"select line, text, case when regexp_matches(text, {LONG_NUMBER}) then {quoted} end as quoted from log_lines))"
+        f"case when json_valid(quoted) then quoted else text end, {shape}) end as request from ("
+        f"select line, text, case when regexp_matches(text, {LONG_NUMBER}) then {quoted} end as quoted from {lines}))"
     )
 
 
-def _unknown(con: duckdb.DuckDBPyConnection, valid: str) -> dict[str, int]:
-    """Most lines have the same members: they are counted together."""
+def _members(con: duckdb.DuckDBPyConnection, valid: str) -> dict[str, int]:
+    """In how many lines each member is. Most lines have the same: they are counted together."""
     found = con.execute(
         "select field, sum(rows)::bigint from (select unnest(keys) as field, rows from ("
         "select any_value(keys) as keys, count(*) as rows from "
         f"(select json_keys(text) as keys from log_lines where {valid}) group by hash(keys))) "
-        f"where field not in ({KNOWN}) group by field"
+        "group by field"
     ).fetchall()
     return dict(found)
 
@@ -128,8 +138,10 @@ def _rows(table: Table, name: str, packed: int) -> LogPiece:
         ]
     )
     known = set(found.values())
+    text = f'select "#file" as file, "#line" as line, "#malformed" as malformed, {cells} from ({table.sql})'
     return LogPiece(
-        f'select "#file" as file, "#line" as line, "#malformed" as malformed, {cells} from ({table.sql})',
+        text,
+        f"from ({text}) semi join {FIRST} using (file, line)",
         {column: 0 for column in table.columns if column not in known},
         packed,
     )

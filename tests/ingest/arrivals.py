@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from finops.core import warehouse
+from finops.core.datasets import NAMED_REQUESTS
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 FOCUS = (
@@ -39,10 +40,13 @@ def bill(path: Path, *lines: str, header: str = FOCUS) -> Path:
 
 
 def rows(dataset: str, columns: str, order: str | None = None, snapshot: int | None = None) -> list[tuple]:
-    """What is in force, as tuples; times as text."""
+    """What is in force, as tuples; times as text. Requests come with the names that their numbers stand for."""
     con = warehouse.connect()
-    warehouse.open_view(con, dataset, snapshot)
-    return con.execute(f"select {columns} from {dataset} order by {order or columns}").fetchall()
+    named = dataset == "requests"
+    for one in (dataset, "key_names", "place_names") if named else (dataset,):
+        warehouse.open_view(con, one, snapshot)
+    table = NAMED_REQUESTS if named else dataset
+    return con.execute(f"select {columns} from {table} order by {order or columns}").fetchall()
 
 
 def costs(snapshot: int | None = None) -> list[Decimal]:
