@@ -1,7 +1,7 @@
 """The canonical request log: JSON lines, or the same columns in CSV or Parquet. Prompts are never read."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -10,6 +10,7 @@ import duckdb
 
 from ingest.formats import tables
 from ingest.formats.lines import MARK, numbered_lines, read_ahead
+from ingest.formats.plain import Parted, parted
 from ingest.formats.tables import Table, literal, require_columns
 from ingest.sources.files import InputFile, Unreadable
 
@@ -36,6 +37,7 @@ REMARKED = tuple(field for field in VALUES if field != "timestamp")  # texts tha
 LONG_NUMBER = literal(r":\s*-?[0-9.]{16}")
 LONG_NUMBERS = literal(r"(:\s*)(-?[0-9.]{16,}(?:[eE][+-]?[0-9]+)?)(\s*[,}])")
 FIRST = "first_line"  # of rows that are read again
+FIRST_LINES = f"(from log_lines semi join {FIRST} using (line))"
 
 
 @dataclass(frozen=True)
@@ -74,19 +76,42 @@ def _lines(con: duckdb.DuckDBPyConnection, file: InputFile) -> Iterator[LogPiece
     """One JSON object a line."""
     if file.start(64).removeprefix(MARK).lstrip()[:1] == b"[":
         raise Unreadable(f"{file.name}, line 1: this is a JSON list; expected one JSON object a line")
-    for lines in read_ahead(numbered_lines(file)):
-        con.register("log_lines", lines.table)
-        valid = "true"
-        try:
-            members = _members(con, valid)
-        except duckdb.InvalidInputException:  # some line is no JSON; to ask each costs a fifth more
-            valid = "json_valid(text)"
-            members = _members(con, valid)
-        told = [field for field in FIELDS if field in members]
-        unknown = {field: rows for field, rows in members.items() if field not in FIELDS}
-        first = _objects(file, valid, told, f"(from log_lines semi join {FIRST} using (line))")
-        yield LogPiece(_objects(file, valid, told, "log_lines"), first, unknown, lines.packed)
-        con.unregister("log_lines")
+    macros = {field: VALUES.get(field) for field in FIELDS}
+    for part in read_ahead(parted(numbered_lines(file), macros)):
+        if part.plain.num_rows:
+            con.register("log_lines", part.plain)
+            packed = 0 if part.others.num_rows else part.packed
+            yield LogPiece(_plain(file, part, "log_lines"), _plain(file, part, FIRST_LINES), {}, packed)
+            con.unregister("log_lines")
+        if part.others.num_rows:
+            con.register("log_lines", part.others)
+            yield _others(con, file, part.packed)
+            con.unregister("log_lines")
+
+
+def _plain(file: InputFile, part: Parted, lines: str) -> str:
+    """Plain lines: a number or a list is read as one, and its text is not asked for."""
+    kinds = part.kinds
+    texts = {field: f"request.{field}" for field in kinds if kinds[field].type == "VARCHAR"}
+    values = {field: kinds[field].value.format(f"request.{field}") for field in VALUES if field in kinds}
+    return (
+        f"select {literal(file.name)} as file, line, null::varchar as malformed, {_cells(texts, values)} "
+        f"from (select line, json_transform(text, {literal(part.shape)}) as request from {lines})"
+    )
+
+
+def _others(con: duckdb.DuckDBPyConnection, file: InputFile, packed: int) -> LogPiece:
+    valid = "true"
+    try:
+        members = _members(con, valid)
+    except duckdb.InvalidInputException:  # some line is no JSON; to ask each costs a fifth more
+        valid = "json_valid(text)"
+        members = _members(con, valid)
+    told = [field for field in FIELDS if field in members]
+    unknown = {field: rows for field, rows in members.items() if field not in FIELDS}
+    return LogPiece(
+        _objects(file, valid, told, "log_lines"), _objects(file, valid, told, FIRST_LINES), unknown, packed
+    )
 
 
 def _objects(file: InputFile, valid: str, told: Sequence[str], lines: str) -> str:
@@ -95,20 +120,28 @@ def _objects(file: InputFile, valid: str, told: Sequence[str], lines: str) -> st
     DuckDB's JSON numbers are doubles: those with more digits are made texts before.
     """
     shape = literal(json.dumps(dict.fromkeys(told or FIELDS, "VARCHAR")))
-    texts = {field: f"request.{field}" if field in told else "null::varchar" for field in FIELDS}
     quoted = f"regexp_replace(text, {LONG_NUMBERS}, '\\1\"\\2\"\\3', 'g')"
-    cells = ", ".join(
-        [
-            *(f"{text} as {field}" for field, text in texts.items()),
-            *(f"{macro}({texts[field]}) as {field}_value" for field, macro in VALUES.items()),
-        ]
-    )
+    texts = {field: f"request.{field}" for field in told}
+    values = {field: f"{VALUES[field]}({text})" for field, text in texts.items() if field in VALUES}
     return (
         f"select {literal(file.name)} as file, line, "
-        f"case when request is null then 'the line is no JSON object' end as malformed, {cells} from ("
+        f"case when request is null then 'the line is no JSON object' end as malformed, {_cells(texts, values)} from ("
         f"select line, case when {valid} then json_transform("
         f"case when json_valid(quoted) then quoted else text end, {shape}) end as request from ("
         f"select line, text, case when regexp_matches(text, {LONG_NUMBER}) then {quoted} end as quoted from {lines}))"
+    )
+
+
+def _cells(texts: Mapping[str, str], values: Mapping[str, str]) -> str:
+    """Every field's text and value, NULL where there is none."""
+    return ", ".join(
+        [
+            *(f"{texts.get(field, 'null::varchar')} as {field}" for field in FIELDS),
+            *(
+                f"{values.get(field, f'{macro}(null::varchar)')} as {field}_value"
+                for field, macro in VALUES.items()
+            ),
+        ]
     )
 
 
