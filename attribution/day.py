@@ -173,7 +173,7 @@ def allocate(con: DuckDBPyConnection, world: World, day: date, params: steps.Par
     steps.run(con, "direct", params)
     weigh_pools(con, world, params)
     steps.run(con, "shared_split", params)
-    steps.share_out_running(con, "pool_split")
+    steps.share_out(con, "pool_split", "hour, cell_key")
     steps.run(con, "allocations", params)
 
 
@@ -191,9 +191,9 @@ def cost_units(con: DuckDBPyConnection, world: World, day: date, params: steps.P
         world.view(con, name, day, day + _DAY)
     steps.run(con, "owner_now", params)
     steps.run(con, "unit_costs", params)
-    steps.share_out(con, "group_gpu")
+    steps.share_out(con, "group_gpu", "uuid")
     steps.run(con, "unit_costs_by_slice", params)
-    steps.share_out(con, "group_slice")
+    steps.share_out(con, "group_slice", "position")
 
 
 def split_units(con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters) -> None:
@@ -206,8 +206,9 @@ def split_units(con: DuckDBPyConnection, world: World, day: date, params: steps.
     _look_back(con, world, day, params)
     for step in ("usage", "idle", "fallbacks"):
         steps.run(con, step, params)
-    for table in ("usage_split", "idle_split", "stranded_split"):
-        steps.share_out(con, table)
+    steps.share_out(con, "usage_split", "hour, key_id")
+    steps.share_out(con, "idle_split", "hour, reduced_id")
+    steps.share_out(con, "stranded_split", "model, team, environment, region")
 
 
 def open_pools(con: DuckDBPyConnection, world: World, params: steps.Parameters) -> None:

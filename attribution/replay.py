@@ -20,9 +20,7 @@ from attribution.world import World
 from finops.core import warehouse
 
 _DAY = timedelta(days=1)
-_TOO_LARGE = (
-    "13000000000000000000::hugeint"  # a total of weights that 128 bits cannot split by: see split.sql
-)
+_TOO_LARGE = "13000000000000000000::hugeint"  # a total of weights that `upto` cannot split by in 128 bits
 
 
 @dataclass(frozen=True)
@@ -167,6 +165,6 @@ def _share_pools(con: DuckDBPyConnection, world: World, params: steps.Parameters
     totals = "select sum(weight) as total from pool_cell where weight > 0 group by pool"
     if con.execute(f"select 1 from ({totals}) where total > {_TOO_LARGE}").fetchone():
         steps.run(con, "shared_split", params)
-        steps.share_out_running(con, "pool_split")
+        steps.share_out(con, "pool_split", "hour, cell_key")
     else:
         con.execute(steps.text("replay_pools", cells=cells.of_keys), cells.values_of_keys)

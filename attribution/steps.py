@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import closing
 from functools import cache, lru_cache
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
+from attribution.shares import shares, whole_pieces
 from finops.core.datasets import KEYS, MEASURES
-from finops.core.money import split
 
+_ROWS = 500_000  # of pieces that are split together: some 100 MB
 _FOLDER = Path(__file__).parent / "sql"
 REDUCED = ("model", "team", "environment", "region")
 
@@ -91,26 +93,18 @@ def run(con: DuckDBPyConnection, name: str, parameters: Parameters | None = None
             con.execute(body, {name: value for name, value in (parameters or {}).items() if name in named})
 
 
-def share_out(con: DuckDBPyConnection, table: str) -> None:
+def share_out(con: DuckDBPyConnection, table: str, order: str) -> None:
     """Split every piece of the table by weight: writes `{table}_shared`, the same rows with `share_pico`.
 
-    The table has piece, piece_pico, seq (a rank within the piece) and weight.
+    The table has piece, piece_pico and weight. `order`: its columns by which a piece's rows follow each other.
     """
-    run(con, "running", table=table)
-    share_out_running(con, table)
-
-
-def share_out_running(con: DuckDBPyConnection, table: str) -> None:
-    """`share_out` of a table `{table}_running` that has its running totals already."""
-    run(con, "split", table=table)
-    pieces: dict[int, list[tuple[int, int, int]]] = {}
-    for piece, seq, weight, pico in con.execute(
-        f"select piece, seq, weight, piece_pico from {table}_shared where share_pico is null order by piece, seq"
-    ).fetchall():
-        pieces.setdefault(piece, []).append((seq, weight, pico))
-    for piece, members in pieces.items():
-        shares = split(members[0][2], [weight for _, weight, _ in members])
-        con.executemany(
-            f"update {table}_shared set share_pico = cast($3 as hugeint) where piece = $1 and seq = $2",
-            [[piece, seq, str(share)] for (seq, _, _), share in zip(members, shares, strict=True)],
-        )
+    put = f"create table {table}_shared as"
+    with closing(con.cursor()) as reading:
+        for rows in whole_pieces(reading.sql(f"from {table} order by piece, {order}").to_arrow_reader(_ROWS)):
+            share = shares(rows["piece"], rows["piece_pico"], rows["weight"])
+            con.register("shared_arrow", rows.append_column("share_pico", share))
+            con.execute(
+                f"{put} select * exclude (piece_pico) replace (share_pico::hugeint as share_pico) from shared_arrow"
+            )
+            con.unregister("shared_arrow")
+            put = f"insert into {table}_shared"

@@ -1,7 +1,9 @@
 -- Grain: one row per group and part of an allocation, before the pools.
 create table direct_part as
-select group_id, hour, request_cell.cell_key, cost_type, '' as reason, measure, share_pico as pico
-from usage_split_shared
+select usage_piece.group_id, split.hour, request_cell.cell_key, usage_piece.cost_type, '' as reason,
+    usage_piece.measure, split.share_pico as pico
+from usage_split_shared as split
+join usage_piece using (piece)
 join request_cell using (key_id)
 union all
 select group_id, hour, reduced_cell.cell_key, 'idle', '', measure, share_pico

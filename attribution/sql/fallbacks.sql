@@ -44,20 +44,19 @@ cell as (
 )
 select stranded.piece, stranded.cost_type, '' as reason, stranded.group_id, stranded.piece_pico,
     stranded.window_start as hour, named.model, coalesce(owner_now.team, '') as team, '' as environment,
-    '' as region, '' as measure, 1::hugeint as weight, 1 as seq
+    '' as region, '' as measure, 1::hugeint as weight
 from stranded
 join named on named.piece = stranded.piece and named.model <> ''
 left join owner_now on owner_now.kind = 'model' and owner_now.name = named.model
     and owner_now.valid_from <= stranded.window_start and owner_now.valid_to > stranded.window_start
 union all
 select stranded.piece, stranded.cost_type, '', stranded.group_id, stranded.piece_pico,
-    stranded.window_start, cell.model, cell.team, cell.environment, cell.region, cell.measure, cell.weight,
-    row_number() over (partition by stranded.piece order by cell.model, cell.team, cell.environment, cell.region)
+    stranded.window_start, cell.model, cell.team, cell.environment, cell.region, cell.measure, cell.weight
 from stranded
 join cell using (piece)
 union all
 select stranded.piece, 'unallocated', 'no_requests', stranded.group_id, stranded.piece_pico,
-    stranded.window_start, '', '', '', '', '', 1, 1
+    stranded.window_start, '', '', '', '', '', 1
 from stranded
 join named on named.piece = stranded.piece and named.model = ''
 where stranded.unit not in (select unit from day_total) and stranded.unit not in (select unit from week_total);

@@ -23,8 +23,7 @@ with cell as (
     group by weight.span_id, weight.hour, reduced_key.reduced_id
 )
 select cost.cost_id as piece, cost.group_id, cost.idle_pico as piece_pico,
-    cell.hour, cell.reduced_id, cost.measure, cell.weight,
-    row_number() over (partition by cost.cost_id order by cell.hour, cell.reduced_id) as seq
+    cell.hour, cell.reduced_id, cost.measure, cell.weight
 from busy_cost as cost
 join cell using (span_id)
 where cost.idle_pico <> 0 and $idle_policy = 'owner';

@@ -1,4 +1,4 @@
--- Grain: one row per pooled group and chosen cell, with its share, as shared_split.sql and split.sql make it.
+-- Grain: one row per pooled group and chosen cell, with its share, as shared_split.sql and shares.py make it.
 -- Rule:  the running totals are taken over all cells of the pool. A pool without a cell goes nowhere.
 create table pool_split_shared as
 with member as (

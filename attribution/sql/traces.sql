@@ -1,9 +1,10 @@
 -- Grain: one row per group, unit and cell that money went to: what an allocation is the sum of.
 create table trace as
 with part as (
-    select group_id, piece // 2 as cost_id, hour, request_cell.cell_key, cost_type, '' as reason, measure, weight,
-        share_pico as pico
-    from usage_split_shared
+    select usage_piece.group_id, usage_piece.cost_id, split.hour, request_cell.cell_key, usage_piece.cost_type,
+        '' as reason, usage_piece.measure, split.weight, split.share_pico as pico
+    from usage_split_shared as split
+    join usage_piece using (piece)
     join request_cell using (key_id)
     union all by name
     select group_id, piece as cost_id, hour, reduced_cell.cell_key, 'idle' as cost_type, '' as reason, measure, weight,

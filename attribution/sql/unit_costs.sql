@@ -26,8 +26,7 @@ join gpu_share using (uuid);
 
 -- Grain: one row per group and GPU of its resource.
 create table group_gpu as
-select group_id, uuid, pico as piece_pico, 1::hugeint as weight, group_id as piece,
-    row_number() over (partition by group_id order by uuid) as seq
+select group_id, uuid, pico as piece_pico, 1::hugeint as weight, group_id as piece
 from charge_group
 join resource_gpu using (resource_id)
 where disposition = 'direct';

@@ -1,8 +1,7 @@
 """Money: exact decimals of twelve places, split and rounded so that nothing is lost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal, localcontext
-from itertools import accumulate, pairwise
 from typing import TypeVar
 
 PICO = 10**12
@@ -30,26 +29,6 @@ def from_pico(pico: int) -> Decimal:
 def plain(amount: Decimal) -> str:
     """Twelve decimals, no exponent: the notation of every export."""
     return f"{amount:.12f}"
-
-
-def truncate_div(numerator: int, denominator: int) -> int:
-    """Division toward zero, as HUGEINT `//` does it and Python's `//` does not."""
-    quotient = abs(numerator) // abs(denominator)
-    return quotient if (numerator < 0) == (denominator < 0) else -quotient
-
-
-def split(pico: int, weights: Sequence[int]) -> list[int]:
-    """Share an amount in units of 10^-12 by weight; the shares sum to it exactly.
-
-    Each share is the difference of two running totals, cut toward zero
-    alike: a credit is the mirror image of a charge. Raises ValueError
-    where no weight is positive.
-    """
-    total = sum(weights)
-    if total <= 0:
-        raise ValueError("nothing to split by")
-    ends = [truncate_div(pico * running, total) for running in accumulate(weights)]
-    return [end - start for start, end in pairwise([0, *ends])]
 
 
 def minor_unit(currency: str) -> Decimal:

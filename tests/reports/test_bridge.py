@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from finops.core import warehouse
 from finops.core.access import EVERYTHING, Scope
 from finops.core.errors import UsageError
-from finops.core.money import from_pico, split
+from finops.core.money import from_pico
 from ingest.models import BilledPeriod, Delivery
 from reports.bridge import Bridge, bridge_charges, bridges
 from reports.queries import sql
+from tests.reference import split
 from tests.tables import fill
 
 pytestmark = pytest.mark.django_db
