@@ -166,14 +166,36 @@ class DayLoader(ABC):
         def write(con: duckdb.DuckDBPyConnection, day: date) -> tuple[date, list[NewFile]]:
             partition = warehouse.partition(self.dataset, context.source, day)
             rows = f"from piece where day = date '{day}'"
+            same = self._same(con, context, rows)
             return day, [
-                warehouse.write(con, self.dataset, partition, rows, days=(day, day), order=self.order)
+                warehouse.write(
+                    con, self.dataset, partition, rows, days=(day, day), order=self.order, same=same
+                )
             ]
 
         for day, files in in_threads(con, write, [day for day, _, _ in days]):
             self.days.setdefault(day, _Day()).brought.extend(files)
             self.written += files
         self._make_piece(context)
+
+    def _same(self, con: duckdb.DuckDBPyConnection, context: Context, rows: str) -> dict[str, str]:
+        """Columns that have one value in all rows, as SQL: among them most of what a log has no field for."""
+        kinds = {
+            name: kind
+            for name, kind in DATASETS[self.dataset].columns.items()
+            if kind in ("BIGINT", "BOOLEAN", "DECIMAL(38,12)") and name != "delivery"
+        }
+        asked = ", ".join(f"min({name})::varchar, max({name})::varchar, count({name})" for name in kinds)
+        ((count, *found),) = con.execute(f"select count(*), {asked} {rows}").fetchall()
+        same = {"source": literal(context.source), "delivery": str(context.delivery.pk)}
+        if len(context.files) == 1:
+            same["file"] = literal(context.files[0].name)
+        for name, least, most, known in zip(kinds, found[::3], found[1::3], found[2::3], strict=True):
+            if known == 0:
+                same[name] = "null"
+            elif known == count and least == most:
+                same[name] = literal(least)
+        return same
 
     @property
     def _hash(self) -> str:

@@ -29,7 +29,7 @@ class RequestLog(DayLoader):
         }
     )
     checked = MappingProxyType({"key_check": "UBIGINT", "place_check": "UBIGINT"})
-    order = ("key_hash", '"time"', "line")
+    order = ('"time"', "line")
     identity = ("request_id",)
     loses = "later_requests"
     names = MappingProxyType(

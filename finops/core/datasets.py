@@ -134,7 +134,7 @@ _ALL = (
             "line": "BIGINT",
         },
         ("source", "day"),
-        ("key_hash", "time", "request_id"),
+        ("time", "request_id"),  # as they come, and as an hour of them is read
     ),
     # The keys and the places that a day's requests name, beside the numbers that stand for them.
     Dataset(
