@@ -7,7 +7,7 @@ select
     case
         when malformed is not null then malformed
         when coalesce(request_id, '') = '' then 'request_id is missing'
-        when coalesce("timestamp", '') = '' then 'timestamp is missing'
+        when timestamp_value is null and coalesce("timestamp", '') = '' then 'timestamp is missing'
         when timestamp_value is null then 'timestamp is no time: ' || "timestamp"
         when coalesce(model, '') = '' then 'model is missing'
         when input_tokens_value is null and nullif(input_tokens, '') is not null
@@ -26,7 +26,7 @@ select
         when predictions_value is null and nullif(predictions, '') is not null
             then 'predictions is no whole number: ' || predictions
         when value_value is null and nullif("value", '') is not null then 'value is no amount: ' || "value"
-        when cached is not null and lower(trim(cached)) not in ('', 'true', 'false', '1', '0', 'yes', 'no')
+        when cached not in ('true', 'false') and not regexp_full_match(lower(trim(cached)), '|true|false|1|0|yes|no')
             then 'cached is neither true nor false: ' || cached
         when least(input_tokens_value, cached_input_tokens_value, output_tokens_value, batch_size_value, predictions_value) < 0
             then 'a count is negative'
@@ -63,10 +63,10 @@ select
     batch_size_value as batch_size,
     coalesce(status, '') as status,
     case
-        when status is null or status = 'ok' then true
+        when status is null or status in ('200', 'ok') then true
         else lower(trim(status)) in ('', 'ok') or regexp_full_match(trim(status), '2\d\d(\.0)?')
     end as succeeded,
-    case when cached is null then false else lower(trim(cached)) in ('true', '1', 'yes') end as cached,
+    case when cached is null or cached = 'false' then false else lower(trim(cached)) in ('true', '1', 'yes') end as cached,
     coalesce(predictions_value, 1) as predictions,
     value_value as "value"
 from log_text
