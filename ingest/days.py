@@ -40,6 +40,7 @@ class Piece:
     text: str
     packed: int
     first: str = ""  # SQL of few of them, where the loader reads some again
+    same: Mapping[str, str] = field(default_factory=dict)  # SQL of the columns that have one value in all of them
 
 
 @dataclass
@@ -74,6 +75,7 @@ class DayLoader(ABC):
     def __init__(self) -> None:
         self.days: dict[date, _Day] = {}
         self.named: dict[tuple[str, date], tuple[tuple[str, ...], list[NewFile]]] = {}
+        self.same: dict[str, str] | None = None  # of the rows held, as Piece.same; None: no row is held
         self.good = 0
         self.written: list[NewFile] = []
 
@@ -98,7 +100,6 @@ class DayLoader(ABC):
             "insert into delivered values (?, ?)", [[file.name, n] for n, file in enumerate(context.files)]
         )
         con.execute("create table unusable (file varchar, line bigint, reason varchar)")
-        self._make_piece(context)
         size = max(sum(file.size for file in context.files), 1)
         read = held = done = 0
         for piece in self.pieces(context):
@@ -126,21 +127,35 @@ class DayLoader(ABC):
             if form != wanted:
                 raise Unreadable(f"{file.name}: this is {form}, and --format says {wanted}")
 
-    def _make_piece(self, context: Context) -> None:
-        declared = ", ".join(f'"{name}" {kind}' for name, kind in self._held.items())
-        context.con.execute(f"create or replace table piece ({declared})")
-
     def read(self, context: Context, piece: Piece, held: int) -> int:
-        """Add a piece's rows to the table `piece`, which holds some already: how many they are."""
-        columns = ", ".join(self._held)
+        """Add a piece's rows to the table `piece`, which holds some already: how many they are.
+
+        Seen through the view `piece_rows`, the rows have all columns, and their place.
+        """
+        columns = ", ".join(self._open(context, piece))
         (count,) = context.con.execute(
             f"insert into piece by name select {columns} from ({self.rows_of(context, piece.text)})"
         ).fetchall()[0]
         return int(count)
 
-    @property
-    def _held(self) -> dict[str, str]:
-        return {**PIECE, **DATASETS[self.dataset].columns, **self.checked}
+    def _open(self, context: Context, piece: Piece) -> list[str]:
+        """Have a column in the table `piece` for all but what is the same in the rows that it holds and that come."""
+        con = context.con
+        kinds = {**PIECE, **DATASETS[self.dataset].columns, **self.checked}
+        same = {"source": literal(context.source), "delivery": str(context.delivery.pk), **piece.same}
+        if len(context.files) == 1:
+            same["file"] = literal(context.files[0].name)
+        before, self.same = self.same, {**same}
+        if before is None:
+            declared = ", ".join(f'"{name}" {kind}' for name, kind in kinds.items() if name not in same)
+            con.execute(f"create table piece ({declared})")
+        else:
+            self.same = {name: value for name, value in before.items() if same.get(name) == value}
+            for name in before.keys() - self.same.keys():
+                con.execute(f'alter table piece add column "{name}" {kinds[name]} default {before[name]}')
+        shown = "".join(f', cast({value} as {kinds[name]}) as "{name}"' for name, value in self.same.items())
+        con.execute(f"create or replace temp view piece_rows as select rowid as place, *{shown} from piece")
+        return [name for name in kinds if name not in self.same]
 
     def rows_of(self, context: Context, text: str) -> str:
         """SQL of a piece's rows, with every column that we know of them."""
@@ -153,8 +168,10 @@ class DayLoader(ABC):
 
     def _flush(self, context: Context) -> None:
         """Write what was read to files of its days, and hold nothing."""
-        con = context.con
-        con.execute("insert into unusable select file, line, reason from piece where reason is not null")
+        if self.same is None:
+            return
+        con, same = context.con, self.same
+        con.execute("insert into unusable select file, line, reason from piece_rows where reason is not null")
         con.execute("delete from piece where reason is not null")
         days = con.execute(
             f"select day, count(*), count(distinct {self._hash}) from piece group by day order by day"
@@ -166,7 +183,6 @@ class DayLoader(ABC):
         def write(con: duckdb.DuckDBPyConnection, day: date) -> tuple[date, list[NewFile]]:
             partition = warehouse.partition(self.dataset, context.source, day)
             rows = f"from piece where day = date '{day}'"
-            same = self._same(con, context, rows)
             return day, [
                 warehouse.write(
                     con, self.dataset, partition, rows, days=(day, day), order=self.order, same=same
@@ -176,26 +192,8 @@ class DayLoader(ABC):
         for day, files in in_threads(con, write, [day for day, _, _ in days]):
             self.days.setdefault(day, _Day()).brought.extend(files)
             self.written += files
-        self._make_piece(context)
-
-    def _same(self, con: duckdb.DuckDBPyConnection, context: Context, rows: str) -> dict[str, str]:
-        """Columns that have one value in all rows, as SQL: among them most of what a log has no field for."""
-        kinds = {
-            name: kind
-            for name, kind in DATASETS[self.dataset].columns.items()
-            if kind in ("BIGINT", "BOOLEAN", "DECIMAL(38,12)") and name != "delivery"
-        }
-        asked = ", ".join(f"min({name})::varchar, max({name})::varchar, count({name})" for name in kinds)
-        ((count, *found),) = con.execute(f"select count(*), {asked} {rows}").fetchall()
-        same = {"source": literal(context.source), "delivery": str(context.delivery.pk)}
-        if len(context.files) == 1:
-            same["file"] = literal(context.files[0].name)
-        for name, least, most, known in zip(kinds, found[::3], found[1::3], found[2::3], strict=True):
-            if known == 0:
-                same[name] = "null"
-            elif known == count and least == most:
-                same[name] = literal(least)
-        return same
+        con.execute("drop table piece")
+        self.same = None
 
     @property
     def _hash(self) -> str:
@@ -204,7 +202,7 @@ class DayLoader(ABC):
     def _drop_repeats(self, con: duckdb.DuckDBPyConnection, days: Sequence[date]) -> None:
         listed = ", ".join(f"date '{day}'" for day in days)
         con.execute(
-            f"create or replace temp view repeated as select rowid as place, * from piece where day in ({listed}) "
+            f"create or replace temp view repeated as select * from piece_rows where day in ({listed}) "
             f"and (day, {self._hash}) in (select day, {self._hash} from piece where day in ({listed}) "
             "group by all having count(*) > 1)"
         )

@@ -13,6 +13,17 @@ from ingest.sources.files import InputFile, Unreadable
 # Datasets of names, each with the number that stands for a name, and a second one that tells whether it is the same.
 _NAMED = {"key_names": ("key_hash", "key_check"), "place_names": ("place_hash", "place_check")}
 
+# What a row has for a field that its log does not have: the column and its value.
+_LACKING = {
+    **{
+        name: (name, "null")
+        for name in ("input_tokens", "cached_input_tokens", "output_tokens", "batch_size", "value")
+    },
+    **{f"{name}_ms": (f"{name}_micro_ms", "null") for name in ("gpu", "latency", "ttft", "queue")},
+    "predictions": ("predictions", "1"),
+    "cached": ("cached", "false"),
+}
+
 
 class RequestLog(DayLoader):
     """Canonical request logs to requests."""
@@ -53,7 +64,8 @@ class RequestLog(DayLoader):
     def pieces(self, context: Context) -> Iterator[Piece]:
         for piece in requests.pieces(context.con, context.files, context.spool):
             self.unknown.update(piece.unknown)
-            yield Piece(piece.text, piece.packed, piece.first)
+            same = {_LACKING[field][0]: _LACKING[field][1] for field in _LACKING if field in piece.lacks}
+            yield Piece(piece.text, piece.packed, piece.first, same)
 
     def stage(self, context: Context) -> Staged:
         for dataset, (_, check) in _NAMED.items():

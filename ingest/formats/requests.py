@@ -1,7 +1,7 @@
 """The canonical request log: JSON lines, or the same columns in CSV or Parquet. Prompts are never read."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -45,11 +45,12 @@ class LogPiece:
     """SQL of some of a log's rows, and in how many of them each field is that we do not know (0: not counted).
 
     A row is file, line, malformed, each field as text, and `FIELD_value` of those in VALUES.
-    `first`: of the rows that the table FIRST (file, line) names.
+    `first`: of the rows that the table FIRST (file, line) names. `lacks`: fields that no row has.
     """
 
     text: str
     first: str
+    lacks: Set[str]
     unknown: dict[str, int]
     packed: int
 
@@ -81,7 +82,10 @@ def _lines(con: duckdb.DuckDBPyConnection, file: InputFile) -> Iterator[LogPiece
         if part.plain.num_rows:
             con.register("log_lines", part.plain)
             packed = 0 if part.others.num_rows else part.packed
-            yield LogPiece(_plain(file, part, "log_lines"), _plain(file, part, FIRST_LINES), {}, packed)
+            lacks = set(FIELDS) - part.kinds.keys()
+            yield LogPiece(
+                _plain(file, part, "log_lines"), _plain(file, part, FIRST_LINES), lacks, {}, packed
+            )
             con.unregister("log_lines")
         if part.others.num_rows:
             con.register("log_lines", part.others)
@@ -110,7 +114,11 @@ def _others(con: duckdb.DuckDBPyConnection, file: InputFile, packed: int) -> Log
     told = [field for field in FIELDS if field in members]
     unknown = {field: rows for field, rows in members.items() if field not in FIELDS}
     return LogPiece(
-        _objects(file, valid, told, "log_lines"), _objects(file, valid, told, FIRST_LINES), unknown, packed
+        _objects(file, valid, told, "log_lines"),
+        _objects(file, valid, told, FIRST_LINES),
+        set(FIELDS).difference(told),
+        unknown,
+        packed,
     )
 
 
@@ -175,6 +183,7 @@ def _rows(table: Table, name: str, packed: int) -> LogPiece:
     return LogPiece(
         text,
         f"from ({text}) semi join {FIRST} using (file, line)",
+        {field for field, column in found.items() if column is None},
         {column: 0 for column in table.columns if column not in known},
         packed,
     )
