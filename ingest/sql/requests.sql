@@ -33,7 +33,7 @@ select
         when least(gpu_ms_value, latency_ms_value, ttft_ms_value, queue_ms_value) < 0 then 'a duration is negative'
         when cached_input_tokens_value > coalesce(input_tokens_value, cached_input_tokens_value)
             then 'cached_input_tokens is larger than input_tokens'
-        when gpu_uuid_value is null then 'gpu_uuid is neither a name nor a list of names: ' || gpu_uuid
+        when gpu_uuid is not null and gpu_uuid_value is null then 'gpu_uuid is neither a name nor a list of names: ' || gpu_uuid
     end as reason,
     utc_day(timestamp_value) as day,
     coalesce(request_id, '') as request_id,
