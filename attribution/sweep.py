@@ -1,6 +1,8 @@
-"""Batch-aware weights: how alone each request was while it decoded. Over arrays, some batches at a time."""
+"""Batch-aware weights: how alone each request was while it decoded. Over arrays, some rows at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -10,71 +12,56 @@ from duckdb import DuckDBPyConnection
 from attribution import steps
 
 Integers = npt.NDArray[np.int64]
-ROWS = 500_000  # of batches that are swept together: some 200 MB
+ROWS = 500_000  # that are swept together: some 200 MB
 _LONGEST = 9 * 10**12  # microseconds, 104 days: a longer interval times 10^6 is beyond 64 bits
+_NEVER = np.iinfo(np.int64).min
 
 
-def batches(con: DuckDBPyConnection, requests: Mapping[int, int], rows: int = ROWS) -> Iterator[pa.Table]:
-    """The rows of `raw` that decode in these batches, with their `share`; some batches, or a stretch of one, at a time.
+def batches(con: DuckDBPyConnection, wanted: Collection[int], rows: int = ROWS) -> Iterator[pa.Table]:
+    """The rows of `raw` that decode in these batches, with their `share`; some at a time.
 
-    `requests`: how many decode in each batch. Reads raw, placed and number.
+    Reads raw, placed and number.
     """
-    together: list[int] = []
-    held = 0
-    for batch, count in requests.items():
-        if count > rows:
-            yield from _stretches(con, batch, -(-count // rows))
-            continue
-        if held + count > rows:
-            yield _shared(_rows(con, together))
-            together, held = [], 0
-        together.append(batch)
-        held += count
-    if together:
-        yield _shared(_rows(con, together))
+    decoding = steps.text("decoding_rows", batches=", ".join(map(str, wanted)))
+    ordered = f"select * exclude (share) from ({decoding}) order by batch, decode_start"
+    with closing(con.cursor()) as reading:
+        yield from swept(map(_table, reading.sql(ordered).to_arrow_reader(rows)))
 
 
-def _rows(con: DuckDBPyConnection, wanted: Sequence[int], span: str = "true") -> pa.Table:
-    named = ", ".join(str(batch) for batch in wanted)
-    return con.sql(steps.text("decoding_rows", batches=named, span=span)).to_arrow_table()
+def _table(rows: pa.RecordBatch) -> pa.Table:
+    return pa.Table.from_batches([rows])
 
 
-def _shared(rows: pa.Table) -> pa.Table:
-    columns = [rows[name].to_numpy() for name in ("batch", "decode_start", "decode_end")]
-    return _with_share(rows, decoding_shares(*columns))
+def swept(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows with their `share`. They come in the order of batch and decode_start.
+
+    A batch may go on in the next part. It is cut where a decoding starts: there every piece is cut anyway. What goes
+    on past the cut is carried over, with what it was alone so far.
+    """
+    carried, upto, first = None, np.empty(0, dtype=np.int64), _NEVER
+    for part in parts:
+        rows = part if carried is None else pa.concat_tables([carried, part])
+        batch, start, end = _intervals(rows)
+        begin = np.concatenate([np.full(len(upto), first), start[len(upto) :]])
+        goes_on = (batch == batch[-1]) & (end > start)
+        cut = begin[goes_on].max(initial=_NEVER)
+        alone = _alone_by_batch(batch, begin, np.where(goes_on, np.minimum(end, cut), end))
+        alone = alone + np.concatenate([upto, np.zeros(len(rows) - len(upto), dtype=np.int64)])
+        over = goes_on & (end > cut)
+        yield _with_share(rows.filter(pa.array(~over)), _mean(alone, start, end)[~over])
+        carried, upto, first = rows.filter(pa.array(over)), alone[over], cut
+    if carried:
+        batch, start, end = _intervals(carried)
+        alone = upto + _alone_by_batch(batch, np.full(len(upto), first), end)
+        yield _with_share(carried, _mean(alone, start, end))
+
+
+def _intervals(rows: pa.Table) -> Iterator[Integers]:
+    return (rows[name].to_numpy() for name in ("batch", "decode_start", "decode_end"))
 
 
 def _with_share(rows: pa.Table, share: Integers) -> pa.Table:
-    return rows.set_column(rows.column_names.index("share"), "share", pa.array(share))
-
-
-def _stretches(con: DuckDBPyConnection, batch: int, count: int) -> Iterator[pa.Table]:
-    """A batch with too many rows for memory, cut where a decoding starts: there every piece is cut anyway.
-
-    What goes on past a cut is carried over, with what it was alone so far.
-    """
-    parts = ", ".join(str(number / count) for number in range(1, count))
-    rows_of_batch = steps.text("decoding_rows", batches=str(batch), span="true")
-    starts = con.execute(f"select quantile_disc(decode_start, [{parts}]) from ({rows_of_batch})").fetchall()[
-        0
-    ][0]
-    cuts = sorted(set(starts))
-    carried: pa.Table | None = None
-    upto = np.empty(0, dtype=np.int64)
-    for first, end in zip([None, *cuts], [*cuts, None], strict=True):
-        span = "true" if first is None else f"row.decode_start >= {first}"
-        span += "" if end is None else f" and row.decode_start < {end}"
-        rows = _rows(con, [batch], span)
-        if carried is not None:
-            rows = pa.concat_tables([carried, rows])
-        before = np.concatenate([upto, np.zeros(len(rows) - len(upto), dtype=np.int64)])
-        start, stop = (rows[name].to_numpy() for name in ("decode_start", "decode_end"))
-        begins = start if first is None else np.maximum(start, first)
-        ends = stop if end is None else np.minimum(stop, end)
-        alone = before + _alone(begins, ends)
-        over = np.zeros(len(rows), dtype=bool) if end is None else stop > end
-        yield _with_share(rows.filter(pa.array(~over)), _mean(alone, start, stop)[~over])
-        carried, upto = rows.filter(pa.array(over)), alone[over]
+    return rows.append_column("share", pa.array(share))
 
 
 def decoding_shares(batch: Integers, start_us: Integers, end_us: Integers) -> Integers:
@@ -85,19 +72,22 @@ def decoding_shares(batch: Integers, start_us: Integers, end_us: Integers) -> In
     each piece counts `dt * 10^6 div n`. An empty interval gives 10^6.
     """
     order = np.argsort(batch, kind="stable")
-    start, end, share = start_us[order], end_us[order], np.empty(len(order), dtype=np.int64)
-    cuts = np.flatnonzero(np.diff(batch[order])) + 1
-    for first, last in zip([0, *cuts], [*cuts, len(order)], strict=True):
-        begins, ends = start[first:last], end[first:last]
-        share[first:last] = _mean(_alone(begins, ends), begins, ends)
-    found = np.empty_like(share)
-    found[order] = share
+    start, end = start_us[order], end_us[order]
+    found = np.empty(len(order), dtype=np.int64)
+    found[order] = _mean(_alone_by_batch(batch[order], start, end), start, end)
     return found
 
 
 def _mean(alone: Integers, start: Integers, end: Integers) -> Integers:
     length = end - start
     return np.where(length > 0, alone // np.maximum(length, 1), 10**6).astype(np.int64)
+
+
+def _alone_by_batch(batch: Integers, start: Integers, end: Integers) -> Integers:
+    """`_alone` of the intervals of each batch, whose rows follow each other."""
+    cuts = np.flatnonzero(np.diff(batch)) + 1
+    parts = [_alone(start[a:b], end[a:b]) for a, b in pairwise([0, *cuts, len(batch)])]
+    return np.concatenate(parts)
 
 
 def _alone(start: Integers, end: Integers) -> Integers:
@@ -112,11 +102,11 @@ def _alone(start: Integers, end: Integers) -> Integers:
     starts, ends = start[by_start], end[by_end]
     # The place of each start and end among all of them. Where two are equal no time lies between.
     begun = np.arange(count) + np.searchsorted(ends, starts, "left")
-    ended = np.arange(count) + np.searchsorted(starts, ends, "right")
-    moment = np.empty(2 * count, dtype=np.int64)
-    moment[begun], moment[ended] = starts, ends
     change = np.full(2 * count, -1, dtype=np.int64)
     change[begun] = 1
+    ended = np.flatnonzero(change < 0)
+    moment = np.empty(2 * count, dtype=np.int64)
+    moment[begun], moment[ended] = starts, ends
     decoding = np.maximum(np.cumsum(change)[:-1], 1)
     length = np.diff(moment)
     if (end - start).max() > _LONGEST:

@@ -57,7 +57,7 @@ class Cluster:
         there = [batch for batch, rows in swept.items() if rows <= ROWS_OF_A_BATCH]
         if there:
             batches = ", ".join(map(str, there))
-            self._tables.add_decoded(steps.text("decoding_rows", batches=batches, span="true"))
+            self._tables.add_decoded(steps.text("decoding_rows", batches=batches))
             parts.append(self._rows(steps.text("gather", rows="decoded", which="true")))
         _require_exact(parts, limits, survey)
         self._con.execute(

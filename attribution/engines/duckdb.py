@@ -27,7 +27,7 @@ class DuckDB:
 
     def add_swept(self, swept: Mapping[int, int]) -> None:
         """Add to `gathered` the requests that decode in these batches."""
-        for rows in sweep.batches(self._con, swept):
+        for rows in sweep.batches(self._con, swept) if swept else ():
             self._con.register("decoded", rows)
             gathered = steps.text("gather", rows="decoded", which="true")
             self._con.execute(f"insert into gathered {gathered}")

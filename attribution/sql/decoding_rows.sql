@@ -3,4 +3,4 @@ select row.*, {batch} as batch
 from raw as row
 join placed on placed.place_hash = row.place_hash and placed.hour = row.hour
 join number on number.key_hash = row.key_hash
-where row.timed and not row.cached and {batch} in ({batches}) and {span}
+where row.timed and not row.cached and {batch} in ({batches})

@@ -9,7 +9,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attribution.sweep import batches, decoding_shares
+from attribution.sweep import batches, decoding_shares, swept
 
 Interval = tuple[int, int, int]  # group, start, end in microseconds
 
@@ -96,22 +96,30 @@ def test_no_requests_have_no_shares() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 3), few_moments, few_moments), min_size=1, max_size=40),
+    st.lists(st.tuples(st.integers(0, 2), few_moments, few_moments), min_size=1, max_size=40),
     st.integers(1, 9),
 )
-def test_a_batch_larger_than_memory_is_swept_in_stretches_alike(drawn: list[Interval], rows: int) -> None:
-    group, start, end = np.array(drawn, dtype=np.int64).T
+def test_batches_that_come_in_parts_are_swept_alike(drawn: list[Interval], rows: int) -> None:
+    batch, start, end = np.array(sorted(drawn), dtype=np.int64).T
+    table = pa.table({"batch": batch, "decode_start": start, "decode_end": end, "number": range(len(drawn))})
+    parts = [table.slice(at, rows) for at in range(0, len(drawn), rows)]
+    found = pa.concat_tables(swept(parts)).sort_by("number")
+    assert found.drop_columns("share") == table
+    assert found["share"].to_pylist() == shares(sorted(drawn))
+
+
+def test_the_rows_of_the_batches_asked_for_are_swept() -> None:
     with duckdb.connect() as con:
-        con.register("drawn", pa.table({"place_hash": group, "decode_start": start, "decode_end": end}))
         con.execute(
-            "create table raw as select row_number() over () as number, place_hash, 0 as hour, 0 as key_hash, "
-            "true as timed, false as cached, decode_start, decode_end, null::bigint as share from drawn"
+            "create table raw as select number, number % 3 + 1 as place_hash, 0 as hour, 0 as key_hash, "
+            "number % 5 > 0 as timed, number % 7 = 0 as cached, number % 11 as decode_start, "
+            "20 + number % 13 as decode_end, null::bigint as share from range(10000) as numbers (number)"
         )
         con.execute(
             "create table placed as select distinct place_hash, 0 as hour, place_hash as unit_set from raw"
         )
         con.execute("create table number as select 0 as key_hash, 1 as served_by")
-        counts = dict(con.execute("select place_hash, count(*) from raw group by 1 order by 1").fetchall())
-        found = pa.concat_tables(batches(con, counts, rows)).sort_by("number")
-    assert found["number"].to_pylist() == list(range(1, len(drawn) + 1))
-    assert found["share"].to_pylist() == shares(drawn)
+        found = pa.concat_tables(batches(con, [1, 3], 1000)).sort_by("number")
+    wanted = [n for n in range(10_000) if n % 3 != 1 and n % 5 and n % 7]
+    assert found["number"].to_pylist() == wanted
+    assert found["share"].to_pylist() == shares([(n % 3, n % 11, 20 + n % 13) for n in wanted])
