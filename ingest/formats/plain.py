@@ -64,7 +64,7 @@ def parted(lines: Iterator[Lines], macros: Mapping[str, str | None]) -> Iterator
         if not kinds:
             yield Parted(kinds, none, some.table, some.packed)
             continue
-        plain = pc.match_substring_regex(some.table["text"], rf"\A\{{{_members(kinds)}\}}\s*\z")
+        plain = pc.match_substring_regex(some.table["text"], rf"\A\{{{_members(kinds)}\}}[ \t\r\n]*\z")
         if pc.all(plain).as_py():
             yield Parted(kinds, some.table, none, some.packed)
         else:

@@ -68,7 +68,7 @@ TEXTS = (
     *('"2026-09-07 10:00:00.5+02"', '"2026-02-30T10:00:00Z"', '"2026-09-07"', "1788775200", "1788775200.25"),
 )
 SEPARATORS = (",", ", ", " ,", ",,")
-ENDS = ("}", " }", "} ", "}\r", "", "}x")
+ENDS = ("}", " }", "} ", "}\r", "}\f", "", "}x")
 
 member = st.tuples(st.sampled_from(FIELDS), st.sampled_from(TEXTS))
 line = st.builds(
@@ -105,6 +105,7 @@ def parts(path):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 @given(st.lists(line, min_size=1, max_size=60))
 @example([f'{{"{field}":{text}}}' for field in FIELDS for text in TEXTS])
+@example([json.dumps(USUAL) + end for end in ("", "\f", "\v", " \t\r")])
 @example(['{"model":"a","model":"b","gpu_ms":null,"gpu_ms":5}', '{"gpu_ms":1,"gpu_ms":"x"}'])
 def test_plain_lines_say_the_same_as_with_care(tmp_path, monkeypatch, lines):
     path = tmp_path / "r.jsonl"
