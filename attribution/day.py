@@ -89,7 +89,7 @@ def compute_rollup(
 
 @contextmanager
 def _rolled_up(
-    world: World, day: date, threads: int | None = None, every_batch: bool = False
+    world: World, day: date, threads: int | None = None, every: bool = False
 ) -> Iterator[DuckDBPyConnection]:
     """A connection with the tables of the day's roll-up."""
     with closing(warehouse.connect(threads=threads)) as con:
@@ -102,7 +102,7 @@ def _rolled_up(
         rollup.find_units(con, day, params)
         files = [warehouse.folder() / file.path for file in world.of("requests", day, day + _DAY)]
         rollup.find_places(con, day, params)
-        rollup.weigh(con, day, world.policy, params, every_batch, files)
+        rollup.weigh(con, day, world.policy, params, every, files)
         yield con
 
 
@@ -255,21 +255,21 @@ def _weigh_long(
 def _weigh(con: DuckDBPyConnection, world: World, stage: str, time: str) -> None:
     """The weights of each unit's spans, by the best measure that all its requests there have."""
     steps.run(con, "measures", stage=stage)
-    unswept = [day for (day,) in con.execute(steps.text("unswept", stage=stage)).fetchall()]
-    if unswept:
-        _sweep_after_all(con, world, unswept, f"{stage}_swept")
+    left_out = [day for (day,) in con.execute(steps.text("left_out", stage=stage)).fetchall()]
+    if left_out:
+        _weigh_after_all(con, world, left_out, f"{stage}_weights")
     steps.run(con, "unit_weights", stage=stage, time=time)
 
 
-def _sweep_after_all(con: DuckDBPyConnection, world: World, days: Sequence[date], name: str) -> None:
-    """Replace the days' request_weights: they are weighed with others that lack what the server measured."""
+def _weigh_after_all(con: DuckDBPyConnection, world: World, days: Sequence[date], name: str) -> None:
+    """Replace the days' request_weights by all that there is: they are weighed with others that lack what is better."""
     con.execute(f"create table {name} as from request_weights")
     for day in days:
         con.execute(f"delete from {name} where day = $day", {"day": day})
-        with _rolled_up(world.on(day), day, every_batch=True) as other:
-            con.register("swept_weights", other.sql("from request_weights").to_arrow_table())
-        con.execute(f"insert into {name} by name from swept_weights")
-        con.unregister("swept_weights")
+        with _rolled_up(world.on(day), day, every=True) as other:
+            con.register("every_weight", other.sql("from request_weights").to_arrow_table())
+        con.execute(f"insert into {name} by name from every_weight")
+        con.unregister("every_weight")
     con.execute("drop view request_weights")
     con.execute(f"create view request_weights as from {name}")
 

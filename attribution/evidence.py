@@ -170,7 +170,7 @@ def _weighed(
             f"from ({found}) as logged where {on_unit}",
             values,
         )
-        _roll_up(own, replayed, day, together)
+        _roll_up(own, replayed, day)
         weight = f"weights.{measure}" if measure != "requests" else "weights.requests * 1000000"
         part = f"coalesce(weights.part_{measure}, weights.{measure})"
         if measure in ("requests", "list_price"):
@@ -218,7 +218,7 @@ def _beside(replayed: Replayed, day: date, unit: pa.Table) -> DuckDBPyConnection
     return con
 
 
-def _roll_up(con: DuckDBPyConnection, replayed: Replayed, day: date, every_batch: bool) -> None:
+def _roll_up(con: DuckDBPyConnection, replayed: Replayed, day: date) -> None:
     """The roll-up of the candidates instead of the day's, each under a key of its own: its number for a tenant."""
     # Beside them are those of their batch, under the keys that they have: below 0, and no one's number.
     own_key = "case when wanted then number else -1 - key_hash end as key_hash"
@@ -229,7 +229,7 @@ def _roll_up(con: DuckDBPyConnection, replayed: Replayed, day: date, every_batch
         "create table key_names as select distinct source, day, key_hash, "
         f"{steps.comma()} from (select * replace ({own_key}, {own_name}) from candidate)"
     )
-    rollup.weigh(con, day, replayed.world.policy, replayed.params, every_batch)
+    rollup.weigh(con, day, replayed.world.policy, replayed.params, every=True)
     con.execute("drop table single_member")
     con.execute("drop table single_asked")
     steps.run(con, "unit_requests", stage="single", units="unit")

@@ -62,15 +62,14 @@ def weigh(
     day: date,
     policy: Policy,
     params: steps.Parameters,
-    every_batch: bool = False,
+    every: bool = False,
     files: Sequence[Path] = (),
 ) -> None:
     """Leave the day's request_keys, request_weights, request_hours and unplaced as tables; `unit_sets` are found.
 
-    Reads the views requests, key_names and owners, and what `find_places` made. The sum `batch_tokens` of
-    requests that decode in a batch is NULL where no unit of the day can be weighed by it: to sweep a batch is
-    dear. `every_batch`: sweep them all. `files`: those that the view requests is of, where it is of files; a
-    cluster may look at them instead.
+    Reads the views requests, key_names and owners, and what `find_places` made. Sums of weights are NULL where no
+    unit of the day can be weighed by them: they are dear, and to sweep a batch is dearest. `every`: make them all.
+    `files`: those that the view requests is of, where it is of files; a cluster may look at them instead.
     """
     _require_different(con, day, "key_names", "key_hash")
     steps.run(con, "owner_now", params)
@@ -78,11 +77,11 @@ def weigh(
     survey = Survey.of(engine.ask("survey"))
     numbers.give(con, day, policy, params, survey)
     try:
-        _gather(con, engine, survey, every_batch)
+        _gather(con, day, engine, survey, every)
     except TooLarge as error:
         _log.warning("%s is rolled up by DuckDB, not by %s: %s", day, settings.FINOPS_ENGINE, error)
         con.execute("drop table if exists swept")
-        _gather(con, DuckDB(con), survey, every_batch)
+        _gather(con, day, DuckDB(con), survey, every)
     steps.run(con, "rollup", params)
 
 
@@ -96,16 +95,30 @@ def _require_different(con: DuckDBPyConnection, day: date, table: str, column: s
         raise SameHash(f"{day}: two different rows of {table} have the same {column}")
 
 
-def _gather(con: DuckDBPyConnection, engine: Engine, survey: Survey, every_batch: bool) -> None:
+def _gather(con: DuckDBPyConnection, day: date, engine: Engine, survey: Survey, every: bool) -> None:
     """Everything that is asked of single requests: the table `gathered`."""
-    engine.gather(_swept(con, engine, survey, every_batch), survey)
+    swept = _swept(con, engine, survey, every)
+    engine.gather(swept, survey, _measures(con, day, survey, every))
 
 
-def _swept(con: DuckDBPyConnection, engine: Engine, survey: Survey, every_batch: bool) -> dict[int, int]:
+def _measures(con: DuckDBPyConnection, day: date, survey: Survey, every: bool) -> tuple[str, ...]:
+    """What else than `gpu_ms`, and than how alone they decoded, requests may be weighed by.
+
+    Nothing where all have `gpu_ms`, which is the best; but a metered API does not go by it.
+    """
+    ((metered,),) = con.execute(
+        "select count(*) > 0 from key_names where day = $day and provider <> ''", {"day": day}
+    ).fetchall()
+    if metered:
+        return ("list_price", "tokens", "latency_ms")
+    return ("tokens", "latency_ms") if every or survey.lacking else ()
+
+
+def _swept(con: DuckDBPyConnection, engine: Engine, survey: Survey, every: bool) -> dict[int, int]:
     """The batches whose requests may be weighed by how alone they decoded, each with how many decode in it."""
-    if not survey.timed or not (every_batch or survey.lacking):
+    if not survey.timed or not (every or survey.lacking):
         return {}
     con.register("decoding", engine.ask("decoding"))
-    steps.run(con, "swept", {"every_batch": every_batch})
+    steps.run(con, "swept", {"every": every})
     con.unregister("decoding")
     return dict(con.execute("select batch, requests from swept order by batch").fetchall())

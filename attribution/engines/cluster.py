@@ -1,6 +1,6 @@
 """A day's requests on a cluster: the same SQL, and the proof that its 64 bits were enough."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import pyarrow as pa
@@ -9,7 +9,7 @@ from duckdb import DuckDBPyConnection
 
 from attribution import numbers, steps
 from attribution.engines.duckdb import DuckDB
-from attribution.engines.engine import TooLarge, others
+from attribution.engines.engine import TooLarge, gather, open_gathered, others
 from attribution.numbers import LARGEST, Survey
 
 # One worker sweeps a batch, in memory, at about 300 bytes a row; a larger one is swept here, in stretches.
@@ -51,23 +51,21 @@ class Cluster:
                 self._brought.add(name)
         return self._tables.rows(sql)
 
-    def gather(self, swept: Mapping[int, int], survey: Survey) -> None:
+    def gather(self, swept: Mapping[int, int], survey: Survey, measures: Sequence[str]) -> None:
         limits = self._limits(survey)
-        parts = [self._rows(steps.text("gather", rows="raw", which=others(swept)))]
+        parts = [self._rows(gather("raw", others(swept), measures))]
         there = [batch for batch, rows in swept.items() if rows <= ROWS_OF_A_BATCH]
         if there:
             batches = ", ".join(map(str, there))
             self._tables.add_decoded(steps.text("decoding_rows", batches=batches))
-            parts.append(self._rows(steps.text("gather", rows="decoded", which="true")))
+            parts.append(self._rows(gather("decoded", "true", ("batch_tokens", *measures))))
         _require_exact(parts, limits, survey)
-        self._con.execute(
-            f"create table gathered as {steps.text('gather', rows='raw', which='true')} limit 0"
-        )
+        open_gathered(self._con)
         for part in parts:
             self._con.register("gathered_there", part)
             self._con.execute("insert into gathered by name from gathered_there")
             self._con.unregister("gathered_there")
-        self._local.add_swept({batch: rows for batch, rows in swept.items() if batch not in there})
+        self._local.add_swept({batch: rows for batch, rows in swept.items() if batch not in there}, measures)
 
     def _limits(self, survey: Survey) -> dict[str, int]:
         """By what is summed, how much one request can add to it.

@@ -1,12 +1,12 @@
 """The engine that needs nothing else: the day's own DuckDB."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from attribution import steps, sweep
-from attribution.engines.engine import others
+from attribution.engines.engine import gather, open_gathered, others
 from attribution.numbers import Survey
 
 
@@ -20,15 +20,15 @@ class DuckDB:
     def ask(self, name: str) -> pa.Table:
         return self._con.sql(steps.text(name)).to_arrow_table()
 
-    def gather(self, swept: Mapping[int, int], survey: Survey) -> None:
-        gathered = steps.text("gather", rows="raw", which=others(swept))
-        self._con.execute(f"create table gathered as {gathered}")
-        self.add_swept(swept)
+    def gather(self, swept: Mapping[int, int], survey: Survey, measures: Sequence[str]) -> None:
+        open_gathered(self._con)
+        self._con.execute(f"insert into gathered by name {gather('raw', others(swept), measures)}")
+        self.add_swept(swept, measures)
 
-    def add_swept(self, swept: Mapping[int, int]) -> None:
+    def add_swept(self, swept: Mapping[int, int], measures: Sequence[str]) -> None:
         """Add to `gathered` the requests that decode in these batches."""
         for rows in sweep.batches(self._con, swept) if swept else ():
             self._con.register("decoded", rows)
-            gathered = steps.text("gather", rows="decoded", which="true")
-            self._con.execute(f"insert into gathered {gathered}")
+            together = gather("decoded", "true", ("batch_tokens", *measures))
+            self._con.execute(f"insert into gathered by name {together}")
             self._con.unregister("decoded")

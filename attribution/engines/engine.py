@@ -1,11 +1,12 @@
 """What the roll-up asks of an engine."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 from urllib.parse import urlsplit
 
 import pyarrow as pa
+from duckdb import DuckDBPyConnection
 
 from attribution import steps
 from attribution.numbers import Survey
@@ -41,10 +42,11 @@ class Engine(Protocol):
         """The rows of a step that is one query over raw, placed and number."""
         ...
 
-    def gather(self, swept: Mapping[int, int], survey: Survey) -> None:
-        """Leave the table `gathered` in the day's own DuckDB (gather.sql).
+    def gather(self, swept: Mapping[int, int], survey: Survey, measures: Sequence[str]) -> None:
+        """Leave the table `gathered` in the day's own DuckDB (gather.sql), with the sums of these measures.
 
         `swept`: the batches to be weighed by how alone their requests decode, each with how many decode in it.
+        These have the sums of `batch_tokens` as well.
         Raises TooLarge, before anything is left.
         """
         ...
@@ -55,3 +57,28 @@ def others(swept: Mapping[int, int]) -> str:
     if not swept:
         return "true"
     return f"not row.timed or row.cached or {steps.BATCH} not in ({', '.join(map(str, swept))})"
+
+
+# What is summed beside `gpu_ms`, by measure.
+_WEIGHTS = {
+    "batch_tokens": "batch_tokens",
+    "list_price": "list_price",
+    "tokens": "tokens",
+    "latency_ms": "latency_micro_ms",
+}
+
+
+def open_gathered(con: DuckDBPyConnection) -> None:
+    """The table `gathered` without rows; a sum that is not asked for stays NULL in it."""
+    con.execute(f"create table gathered as {gather('raw', 'true', tuple(_WEIGHTS))} limit 0")
+
+
+def gather(rows: str, which: str, measures: Sequence[str]) -> str:
+    """SQL: gather.sql of a table's rows for which `which` holds, with the sums of these measures."""
+    sums = []
+    for measure in measures:
+        weight = f"request.{_WEIGHTS[measure]}"
+        sums.append(f", sum({weight}) as {measure}")
+        if measure != "list_price":
+            sums.append(f", sum({weight} // request.size) as part_{measure}")
+    return steps.text("gather", rows=rows, which=which, sums="".join(sums))

@@ -1,6 +1,7 @@
 -- Grain: one row per hour, key, place, outcome and measures that a request has: all that is asked of single requests.
 -- Rule:  attribution.md, step 7. A weight is in 10^-6, half up, and divided (div) over the units of the place.
 --        `share` is the mean of 1/n(t) in millionths, out of the sweep; NULL where the batch was not swept.
+--        Only the weights that are asked for are summed.
 -- Plain SQL over integers, so that every engine gives the same digits.
 select request.hour, request.key_hash, request.place_hash, request.succeeded, request.cached,
     request.with_gpu_ms, request.timed, request.with_tokens, request.with_latency_ms,
@@ -11,14 +12,7 @@ select request.hour, request.key_hash, request.place_hash, request.succeeded, re
     sum(request.output_tokens) as output_tokens,
     sum(request.value) as value,
     sum(request.gpu_micro_ms) as gpu_ms,
-    sum(request.gpu_micro_ms // request.size) as part_gpu_ms,
-    sum(request.batch_tokens) as batch_tokens,
-    sum(request.batch_tokens // request.size) as part_batch_tokens,
-    sum(request.list_price) as list_price,
-    sum(request.tokens) as tokens,
-    sum(request.tokens // request.size) as part_tokens,
-    sum(request.latency_micro_ms) as latency_ms,
-    sum(request.latency_micro_ms // request.size) as part_latency_ms
+    sum(request.gpu_micro_ms // request.size) as part_gpu_ms{sums}
 from (
     select weighed.*,
         weighed.gpu_micro_ms is not null as with_gpu_ms,

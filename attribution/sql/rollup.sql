@@ -52,7 +52,7 @@ join placed on placed.place_hash = cell.place_hash and placed.hour = cell.hour;
 
 -- Grain: one row per hour, set of units (0: none), key, outcome and measures that the requests have.
 -- Rule:  uncached requests alone. `part_…` is the sum of each weight divided (div) over the units of the set; NULL
---        where that is the sum itself, and a sum where no request has the measure, or no batch had to be swept.
+--        where that is the sum itself, and a sum where no request has the measure or no unit of the day can need it.
 create table request_weights as
 select $day as day, $day_start + to_hours(hour) as hour, unit_set, key_id, succeeded,
     with_gpu_ms, timed and with_tokens as with_batch_tokens, with_tokens and list_price is not null as with_list_price,

@@ -13,7 +13,7 @@ select batch, sum(requests)::bigint as requests
 from decoding
 where batch in (
     select batch from decoding
-    where $every_batch or unit_set in (select unit_set from lacking_set)
+    where $every or unit_set in (select unit_set from lacking_set)
         or model in (select model from decoding where lacking > 0)
 )
 group by batch

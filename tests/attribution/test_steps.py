@@ -337,6 +337,47 @@ def test_an_idle_machine_weighs_its_week_by_what_all_of_it_has():
     )
 
 
+def test_what_the_roll_up_of_a_day_left_out_is_weighed_where_a_later_day_needs_it():
+    """All of the first day has gpu_ms, and needs no tokens by itself."""
+    one_machine("4")
+    given(
+        "requests",
+        """
+        time             | model | resource_id | gpu_micro_ms | input_tokens | output_tokens
+        2026-01-03 10:00 | chat  | i-1         | 9000000      | 10           | 0
+        2026-01-04 10:00 | embed | i-1         |              | 10           | 0
+        2026-01-04 10:00 | score | i-1         |              | 20           | 0
+    """,
+    )
+    assert_allocated(
+        """
+        model | cost_type | cost
+        chat  | idle      | 1
+        embed | idle      | 1
+        score | idle      | 2
+        """
+    )
+
+
+def test_a_metered_api_is_not_weighed_by_the_gpu_time_that_its_requests_say():
+    policy("""
+        [[rules]]
+        name = "bought"
+        when = { ServiceName = "Models" }
+        then = { api = "OpenModels" }
+    """)
+    given("charges", "service_name | period | effective_cost\n Models | 10:00-11:00 | 4")
+    given(
+        "requests",
+        """
+        time  | model | provider   | gpu_micro_ms | input_tokens | output_tokens
+        10:00 | chat  | OpenModels | 9000000      | 10           | 0
+        10:00 | embed | OpenModels | 1000000      | 30           | 0
+    """,
+    )
+    assert_allocated("model | cost_type | cost\n chat | usage | 1\n embed | usage | 3")
+
+
 def test_two_keys_with_one_number_stop_the_day_instead_of_being_taken_for_one():
     one_machine("4")
     given("requests", SCORING_FOR_SEARCH)
