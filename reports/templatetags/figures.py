@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -234,8 +235,13 @@ def _cell(text: str, more: str = "") -> str:
     return f'<td class="number{more}">{text}</td>'
 
 
+@cache
+def _explain_page() -> str:
+    return reverse("explain")  # thousands of times on a page
+
+
 def _address(cell: str) -> str:
-    return escape(f"{reverse('explain')}?{cell}") if cell else ""
+    return escape(f"{_explain_page()}?{cell}") if cell else ""
 
 
 def _explained(text: str, amount: Decimal | None, address: str, *more: str) -> str:
