@@ -40,7 +40,7 @@ class Piece:
     text: str
     packed: int
     first: str = ""  # SQL of few of them, where the loader reads some again
-    same: Mapping[str, str] = field(default_factory=dict)  # SQL of the columns that have one value in all of them
+    same: Mapping[str, str] = field(default_factory=dict)  # columns with one value in all of them, as SQL
 
 
 @dataclass
