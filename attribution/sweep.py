@@ -1,6 +1,6 @@
 """Batch-aware weights: how alone each request was while it decoded. Over arrays, some rows at a time."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from itertools import pairwise
 
@@ -12,20 +12,36 @@ from duckdb import DuckDBPyConnection
 from attribution import steps
 
 Integers = npt.NDArray[np.int64]
-ROWS = 500_000  # that are swept together: some 200 MB
+ROWS = 200_000  # that are swept together: some 80 MB
+_SORTED = 1_200_000  # rows, some 150 MB; of a larger batch DuckDB spills what does not fit
 _LONGEST = 9 * 10**12  # microseconds, 104 days: a longer interval times 10^6 is beyond 64 bits
 _NEVER = np.iinfo(np.int64).min
 
 
-def batches(con: DuckDBPyConnection, wanted: Collection[int], rows: int = ROWS) -> Iterator[pa.Table]:
+def batches(con: DuckDBPyConnection, requests: Mapping[int, int], rows: int = ROWS) -> Iterator[pa.Table]:
     """The rows of `raw` that decode in these batches, with their `share`; some at a time.
 
-    Reads raw, placed and number.
+    `requests`: how many decode in each batch. Reads raw, placed and number.
     """
-    decoding = steps.text("decoding_rows", batches=", ".join(map(str, wanted)))
-    ordered = f"select * exclude (share) from ({decoding}) order by batch, decode_start"
-    with closing(con.cursor()) as reading:
-        yield from swept(map(_table, reading.sql(ordered).to_arrow_reader(rows)))
+    for wanted in _together(requests):
+        decoding = steps.text("decoding_rows", batches=", ".join(map(str, wanted)))
+        ordered = f"select * exclude (share) from ({decoding}) order by batch, decode_start"
+        with closing(con.cursor()) as reading:
+            yield from swept(map(_table, reading.sql(ordered).to_arrow_reader(rows)))
+
+
+def _together(requests: Mapping[int, int]) -> Iterator[list[int]]:
+    """Batches that are sorted at once, in one pass over the requests."""
+    together: list[int] = []
+    held = 0
+    for batch, count in requests.items():
+        if together and held + count > _SORTED:
+            yield together
+            together, held = [], 0
+        together.append(batch)
+        held += count
+    if together:
+        yield together
 
 
 def _table(rows: pa.RecordBatch) -> pa.Table:

@@ -27,7 +27,7 @@ class DuckDB:
 
     def add_swept(self, swept: Mapping[int, int], measures: Sequence[str]) -> None:
         """Add to `gathered` the requests that decode in these batches."""
-        for rows in sweep.batches(self._con, swept) if swept else ():
+        for rows in sweep.batches(self._con, swept):
             self._con.register("decoded", rows)
             together = gather("decoded", "true", ("batch_tokens", *measures))
             self._con.execute(f"insert into gathered by name {together}")

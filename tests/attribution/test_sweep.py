@@ -119,7 +119,7 @@ def test_the_rows_of_the_batches_asked_for_are_swept() -> None:
             "create table placed as select distinct place_hash, 0 as hour, place_hash as unit_set from raw"
         )
         con.execute("create table number as select 0 as key_hash, 1 as served_by")
-        found = pa.concat_tables(batches(con, [1, 3], 1000)).sort_by("number")
+        found = pa.concat_tables(batches(con, {1: 3000, 3: 3000}, 1000)).sort_by("number")
     wanted = [n for n in range(10_000) if n % 3 != 1 and n % 5 and n % 7]
     assert found["number"].to_pylist() == wanted
     assert found["share"].to_pylist() == shares([(n % 3, n % 11, 20 + n % 13) for n in wanted])
