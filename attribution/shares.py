@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-Integers = npt.NDArray[np.int64]  # in fact of objects where 64 bits are not enough
+from attribution.arrays import Integers, to_arrow, to_numpy
+
 _SAFE = 2**61  # below it `_times_over` stays within 64 bits
 _HALF = 31
 _BLOCK = 2**13  # rows whose intermediate results stay in the processor's cache
@@ -19,32 +19,33 @@ def shares(piece: pa.ChunkedArray, pico: pa.ChunkedArray, weight: pa.ChunkedArra
     `pico` is the piece's amount, on each of its rows. The differences of two running totals, each cut toward zero.
     """
     if not len(piece):
-        return pa.array([], pa.int64())
-    found = _shares(piece.to_numpy(), _integers(pico), _integers(weight))
-    return pa.array(found, pa.decimal128(38, 0) if found.dtype == object else pa.int64())
+        return to_arrow(np.empty(0, dtype=np.int64))
+    found = _shares(to_numpy(piece), _integers(pico), _integers(weight))
+    return pa.array(found, pa.decimal128(38, 0)) if found.dtype == object else to_arrow(found)
 
 
 def whole_pieces(batches: pa.RecordBatchReader) -> Iterator[pa.Table]:
     """The same rows in at least one table, cut between pieces alone."""
-    held = batches.schema.empty_table()
+    held = pa.Table.from_batches([], batches.schema)
     for batch in batches:
-        piece = batch["piece"].to_numpy()
+        piece = to_numpy(batch["piece"])
         last = int(np.searchsorted(piece, piece[-1]))
         if last:
             yield pa.concat_tables([held, pa.Table.from_batches([batch[:last]])])
-            held = batches.schema.empty_table()
+            held = pa.Table.from_batches([], batches.schema)
         held = pa.concat_tables([held, pa.Table.from_batches([batch[last:]])])
     yield held
 
 
 def _integers(column: pa.ChunkedArray) -> Integers:
     try:
-        return np.asarray(column.cast(pa.int64()), dtype=np.int64)
+        return to_numpy(column)
     except pa.ArrowInvalid:
         return _unbounded(column.to_pylist())
 
 
 def _unbounded(numbers: Sequence[Decimal | int]) -> Integers:
+    """As Python's own integers: slower, but of any size."""
     return np.array([int(number) for number in numbers], dtype=object)
 
 

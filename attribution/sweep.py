@@ -5,13 +5,12 @@ from contextlib import closing
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from attribution import steps
+from attribution.arrays import Integers, mask, to_arrow, to_numpy
 
-Integers = npt.NDArray[np.int64]
 ROWS = 200_000  # that are swept together: some 80 MB
 _SORTED = 1_200_000  # rows, some 150 MB; of a larger batch DuckDB spills what does not fit
 _LONGEST = 9 * 10**12  # microseconds, 104 days: a longer interval times 10^6 is beyond 64 bits
@@ -64,8 +63,8 @@ def swept(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
         alone = _alone_by_batch(batch, begin, np.where(goes_on, np.minimum(end, cut), end))
         alone = alone + np.concatenate([upto, np.zeros(len(rows) - len(upto), dtype=np.int64)])
         over = goes_on & (end > cut)
-        yield _with_share(rows.filter(pa.array(~over)), _mean(alone, start, end)[~over])
-        carried, upto, first = rows.filter(pa.array(over)), alone[over], cut
+        yield _with_share(rows.filter(mask(~over)), _mean(alone, start, end)[~over])
+        carried, upto, first = rows.filter(mask(over)), alone[over], cut
     if carried:
         batch, start, end = _intervals(carried)
         alone = upto + _alone_by_batch(batch, np.full(len(upto), first), end)
@@ -73,11 +72,11 @@ def swept(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _intervals(rows: pa.Table) -> Iterator[Integers]:
-    return (rows[name].to_numpy() for name in ("batch", "decode_start", "decode_end"))
+    return (to_numpy(rows[name]) for name in ("batch", "decode_start", "decode_end"))
 
 
 def _with_share(rows: pa.Table, share: Integers) -> pa.Table:
-    return rows.append_column("share", pa.array(share))
+    return rows.append_column("share", to_arrow(share))
 
 
 def decoding_shares(batch: Integers, start_us: Integers, end_us: Integers) -> Integers:
