@@ -10,6 +10,7 @@ import zstandard
 from finops.core import warehouse
 from finops.core.errors import FinopsError
 from ingest.deliveries import deliver
+from ingest.logs import RequestLog
 from ingest.models import Problem
 from ingest.sources.files import Unreadable
 from tests.ingest.arrivals import rows
@@ -401,6 +402,42 @@ def test_columns_of_a_log_may_come_and_go(tmp_path):
     (tmp_path / "b.csv").write_text("Model,REQUEST_ID,timestamp,team,gone\nchat,r2,1788775200,search,\n")
     deliver("requests", [tmp_path / "b.csv"])
     assert rows("requests", "request_id, tenant, team") == [("r1", "acme", ""), ("r2", "", "search")]
+
+
+def test_files_of_one_delivery_may_each_have_fields_of_their_own(tmp_path):
+    """What none of the first has is not held for it, and is there all the same when a later one has it."""
+    files = [
+        log(tmp_path / "a.jsonl", request(1, predictions=5), request(2, predictions=5, cached=True)),
+        log(tmp_path / "b.jsonl", request(3, queue_ms=2, batch_size=8), request(4, value="1.5")),
+        log(tmp_path / "c.jsonl", request(5), request(6, cached="perhaps"), request(7, note="x")),
+    ]
+    outcome = deliver("requests", files)
+    columns = "request_id, predictions, cached, queue_micro_ms, batch_size, value, file"
+    assert rows("requests", columns) == [
+        ("r1", 5, False, None, None, None, "a.jsonl"),
+        ("r2", 5, True, None, None, None, "a.jsonl"),
+        ("r3", 1, False, 2000000, 8, None, "b.jsonl"),
+        ("r4", 1, False, None, None, Decimal("1.5"), "b.jsonl"),
+        ("r5", 1, False, None, None, None, "c.jsonl"),
+        ("r7", 1, False, None, None, None, "c.jsonl"),
+    ]
+    assert [(p.line, p.reason) for p in outcome.delivery.problems.all()] == [
+        (2, "cached is neither true nor false: perhaps")
+    ]
+
+
+@pytest.mark.parametrize("files", [1, 2])
+def test_two_keys_with_one_number_are_not_taken_for_one(tmp_path, monkeypatch, files):
+    """No two keys are known that have the same hash, so that here all have."""
+    monkeypatch.setattr(RequestLog, "derived", {**RequestLog.derived, "key_hash": "7::bigint"})
+    both = [request(1, tenant="acme"), request(2, tenant="other")]
+    paths = [
+        log(tmp_path / f"{number}.jsonl", *both[number::files], request(9 + number, model=""))
+        for number in range(files)
+    ]
+    with pytest.raises(Unreadable, match="two different rows of key_names have the same key_hash"):
+        deliver("requests", paths)
+    assert rows("requests", "request_id") == []
 
 
 def test_a_byte_order_mark_carriage_returns_and_a_missing_last_newline_do_no_harm(tmp_path):
