@@ -407,8 +407,8 @@ def test_columns_of_a_log_may_come_and_go(tmp_path):
 def test_files_of_one_delivery_may_each_have_fields_of_their_own(tmp_path):
     """What none of the first has is not held for it, and is there all the same when a later one has it."""
     files = [
-        log(tmp_path / "a.jsonl", request(1, predictions=5), request(2, predictions=5, cached=True)),
         log(tmp_path / "b.jsonl", request(3, queue_ms=2, batch_size=8), request(4, value="1.5")),
+        log(tmp_path / "a.jsonl", request(1, predictions=5), request(2, predictions=5, cached=True)),
         log(tmp_path / "c.jsonl", request(5), request(6, cached="perhaps"), request(7, note="x")),
     ]
     outcome = deliver("requests", files)
