@@ -47,8 +47,8 @@ class Survey:
 
 def give(
     con: DuckDBPyConnection, day: date, policy: Policy, params: steps.Parameters, survey: Survey
-) -> None:
-    """The table `number`: for each key of the requests the coefficients of `gather.sql`.
+) -> bool:
+    """The table `number`: for each key of the requests the coefficients of `gather.sql`; whether any key is of an API.
 
     They are BIGINT where no weight of the day's requests can then leave 64 bits, else HUGEINT.
     """
@@ -63,6 +63,7 @@ def give(
     _table(con, "token_number", ("model",), TOKEN_NUMBERS, kind, of_models)
     _table(con, "price_number", ("provider", "model"), PRICE_NUMBERS, kind, sorted(priced.items()))
     steps.run(con, "numbers", params)
+    return bool(used)
 
 
 def _weights(policy: Policy) -> dict[str | None, Mapping[str, Decimal]]:

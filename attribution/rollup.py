@@ -75,13 +75,13 @@ def weigh(
     steps.run(con, "owner_now", params)
     engine = engine_of(con, files)
     survey = Survey.of(engine.ask("survey"))
-    numbers.give(con, day, policy, params, survey)
+    metered = numbers.give(con, day, policy, params, survey)
     try:
-        _gather(con, day, engine, survey, every)
+        _gather(con, engine, survey, every, metered)
     except TooLarge as error:
         _log.warning("%s is rolled up by DuckDB, not by %s: %s", day, settings.FINOPS_ENGINE, error)
         con.execute("drop table if exists swept")
-        _gather(con, day, DuckDB(con), survey, every)
+        _gather(con, DuckDB(con), survey, every, metered)
     steps.run(con, "rollup", params)
 
 
@@ -95,20 +95,17 @@ def _require_different(con: DuckDBPyConnection, day: date, table: str, column: s
         raise SameHash(f"{day}: two different rows of {table} have the same {column}")
 
 
-def _gather(con: DuckDBPyConnection, day: date, engine: Engine, survey: Survey, every: bool) -> None:
+def _gather(con: DuckDBPyConnection, engine: Engine, survey: Survey, every: bool, metered: bool) -> None:
     """Everything that is asked of single requests: the table `gathered`."""
     swept = _swept(con, engine, survey, every)
-    engine.gather(swept, survey, _measures(con, day, survey, every))
+    engine.gather(swept, survey, _measures(survey, every, metered))
 
 
-def _measures(con: DuckDBPyConnection, day: date, survey: Survey, every: bool) -> tuple[str, ...]:
+def _measures(survey: Survey, every: bool, metered: bool) -> tuple[str, ...]:
     """What else than `gpu_ms`, and than how alone they decoded, requests may be weighed by.
 
     Nothing where all have `gpu_ms`, which is the best; but a metered API does not go by it.
     """
-    ((metered,),) = con.execute(
-        "select count(*) > 0 from key_names where day = $day and provider <> ''", {"day": day}
-    ).fetchall()
     if metered:
         return ("list_price", "tokens", "latency_ms")
     return ("tokens", "latency_ms") if every or survey.lacking else ()

@@ -52,7 +52,7 @@ def _unbounded(numbers: Sequence[Decimal | int]) -> Integers:
 def _shares(piece: Integers, pico: Integers, weight: Integers) -> Integers:
     first = np.flatnonzero(np.diff(piece, prepend=piece[0] - 1))
     size = np.diff(first, append=len(piece))
-    if max(_largest_sum(weight, first), np.abs(pico.astype(float)).max()) >= _SAFE:
+    if max(_no_sum_is_above(weight, first), int(pico.max()), -int(pico.min())) >= _SAFE:
         pico, weight = pico.astype(object), weight.astype(object)
     upto = np.cumsum(weight)
     running = upto - np.repeat((upto - weight)[first], size)
@@ -69,8 +69,10 @@ def _shares(piece: Integers, pico: Integers, weight: Integers) -> Integers:
     return share
 
 
-def _largest_sum(weight: Integers, first: Integers) -> float:
-    return float(np.add.reduceat(weight.astype(float), first).max())
+def _no_sum_is_above(weight: Integers, first: Integers) -> int:
+    """What no piece's weights sum to more than: halves are summed, which cannot leave 64 bits."""
+    high = int(np.add.reduceat(weight >> _HALF, first).max())
+    return (high + len(weight)) << _HALF
 
 
 def _times_over(number: Integers, times: Integers, over: Integers) -> Integers:
@@ -89,7 +91,8 @@ def _times_over(number: Integers, times: Integers, over: Integers) -> Integers:
 def _divided(number: Integers, times: Integers | np.int64, over: Integers) -> tuple[Integers, Integers]:
     """Quotient and remainder of number * times by `over`, where `times` is at most 2^31.
 
-    Out of doubles the quotient is at most 1 too large or small; what is left then fits though the products wrap.
+    Doubles only guess the quotient, at most 1 too large or small; what is left then fits though the products wrap,
+    and puts it right. No share is ever a double.
     """
     quotient = (number.astype(float) * times / over).astype(np.int64)
     rest = number * times - quotient * over

@@ -10,7 +10,7 @@ join (
 ) as member on member.unit = span.unit and member.day = cast(span.hour as date)
 join request_weights as weights on weights.hour = span.hour
     and (weights.unit_set = member.unit_set or weights.key_id = member.key_id)
-where measured.measure in ('batch_tokens', 'tokens', 'latency_ms') and case measured.measure
+where case measured.measure
     when 'batch_tokens' then weights.with_batch_tokens and weights.batch_tokens is null
     when 'tokens' then weights.with_tokens and weights.tokens is null
     when 'latency_ms' then weights.with_latency_ms and weights.latency_ms is null

@@ -33,9 +33,7 @@ class Kind:
 NATIVE: dict[tuple[str | None, type], Kind] = {
     ("whole", int): Kind(WHOLE, "BIGINT", "{0}"),
     ("micro", int): Kind(WHOLE, "BIGINT", "{0} * 1000000"),
-    ("names", list): Kind(
-        rf"\[(?:{STRING}(?:, ?{STRING})*)?\]", ["VARCHAR"], "coalesce(distinct_names({0}), [])"
-    ),
+    ("names", list): Kind(rf"\[(?:{STRING}(?:, ?{STRING})*)?\]", ["VARCHAR"], "sorted_names({0})"),
 }
 TEXT = Kind(rf"{STRING}|{NUMBER}|true|false", "VARCHAR", "{0}")
 

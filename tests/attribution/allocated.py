@@ -63,6 +63,25 @@ def policy(text: str) -> None:
     policies.apply(text)
 
 
+def a_gpu_for_two_teams() -> None:
+    """Half of 8.00 is used: 1.00 by `search`, 3.00 by `vision`; the idle half is borne by the model's owner `nlp`."""
+    given("hosts", "host | resource_id\n h-1 | i-1")
+    given("owners", "name | team\n chat | nlp")
+    given("charges", "resource_id | period | effective_cost\n i-1 | 10:00-11:00 | 8")
+    given("gpu_samples", "hosts | uuid | time | busy\n h-1 | GPU-0 | 10:30 | 500000")
+    given(
+        "requests",
+        """
+        request_id | time  | model | tenant | team   | gpu_uuids | gpu_micro_ms | cached
+        a          | 10:05 | chat  | acme   | search | GPU-0     | 1000000      | false
+        b          | 10:06 | chat  | globex | vision | GPU-0     | 3000000      | false
+        c          | 10:07 | chat  | acme   | search | GPU-0     |              | true
+        d          | 11:07 | chat  | acme   | search | GPU-0     | 7000000      | false
+    """,
+    )
+    attributed()
+
+
 def attributed(*days: str) -> None:
     run.attribute([date.fromisoformat(day) for day in days or [DAY]])
 

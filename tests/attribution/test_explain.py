@@ -18,7 +18,7 @@ from finops.core.errors import UsageError
 from reports.queries import cost_by_day
 from reports.selection import Span
 from tests import commands, worlds
-from tests.attribution.allocated import attributed, given
+from tests.attribution.allocated import a_gpu_for_two_teams, attributed, given
 
 pytestmark = pytest.mark.django_db
 
@@ -91,24 +91,6 @@ def test_the_requests_of_every_share_weigh_what_it_was_made_by(tmp_path):
                     assert behind.weighed == behind.weight == sum(one.weight for one in behind.requests)
                     assert sum(one.cost for one in behind.requests) == cost
         assert measures == {"batch_tokens", "gpu_ms", "tokens"}
-
-
-def a_gpu_for_two_teams():
-    given("hosts", "host | resource_id\n h-1 | i-1")
-    given("owners", "name | team\n chat | nlp")
-    given("charges", "resource_id | period | effective_cost\n i-1 | 10:00-11:00 | 8")
-    given("gpu_samples", "hosts | uuid | time | busy\n h-1 | GPU-0 | 10:30 | 500000")
-    given(
-        "requests",
-        """
-        request_id | time  | model | tenant | team   | gpu_uuids | gpu_micro_ms | cached
-        a          | 10:05 | chat  | acme   | search | GPU-0     | 1000000      | false
-        b          | 10:06 | chat  | globex | vision | GPU-0     | 3000000      | false
-        c          | 10:07 | chat  | acme   | search | GPU-0     |              | true
-        d          | 11:07 | chat  | acme   | search | GPU-0     | 7000000      | false
-    """,
-    )
-    attributed(str(DAY))
 
 
 DAY = date(2026, 1, 5)

@@ -18,7 +18,10 @@ WEIGHTS = st.lists(
 Pieces = list[tuple[int, list[int]]]
 
 
-@example([(2**61 - 1, [2**60, 2**60 - 1])])  # the largest that 64 bits take, and the first beyond them
+@example(
+    [(2**61 - 1, [2**60, 2**60 - 2**33])]
+)  # about the largest that 64 bits take, and the first beyond them
+@example([(2**61 - 1, [2**60, 2**60 - 1])])
 @example([(2**61, [2**60, 2**60])])
 @example([(-(2**63), [1, 2]), (2**63 - 1, [1, 1, 1])])
 @given(st.lists(st.tuples(AMOUNTS, WEIGHTS), max_size=5))

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from tests.attribution.allocated import attributed, given
+from tests.attribution.allocated import a_gpu_for_two_teams
 
 pytestmark = pytest.mark.django_db
 
@@ -13,57 +13,49 @@ WINDOW = "day=2026-01-05&unit=g:GPU-0&window=2026-01-05T10:00"
 ADDRESSES = ["/explain/requests/", "/explain/requests.csv"]
 
 
-@pytest.fixture
-def a_gpu_for_two_teams(db):
-    """Half of 8.00 is used: 1.00 by `search`, 3.00 by `vision`; the idle half is borne by the model's owner `nlp`."""
-    given("hosts", "host | resource_id\n h-1 | i-1")
-    given("owners", "name | team\n chat | nlp")
-    given("charges", "resource_id | period | effective_cost\n i-1 | 10:00-11:00 | 8")
-    given("gpu_samples", "hosts | uuid | time | busy\n h-1 | GPU-0 | 10:30 | 500000")
-    given(
-        "requests",
-        """
-        request_id | time  | model | tenant | team   | gpu_uuids | gpu_micro_ms
-        a          | 10:05 | chat  | acme   | search | GPU-0     | 1000000
-        b          | 10:06 | chat  | globex | vision | GPU-0     | 3000000
-    """,
-    )
-    attributed("2026-01-05")
+@pytest.fixture(autouse=True)
+def attributed_day(db):
+    a_gpu_for_two_teams()
 
 
 def in_csv(client, query: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(client.get(f"/explain/requests.csv?{query}").content.decode())))
 
 
-def test_page_and_csv_tell_the_same_requests_with_the_cost_of_each(client, finance, a_gpu_for_two_teams):
+def test_page_and_csv_tell_the_same_requests_with_the_cost_of_each(client, finance):
     client.force_login(finance)
     query = f"{WINDOW}&cost_type=usage"
     page = client.get(f"/explain/requests/?{query}")
-    assert [(one.request_id, one.cost) for one in page.context["found"].requests] == [("b", 3), ("a", 1)]
+    assert [(one.request_id, one.cost) for one in page.context["found"].requests] == [
+        ("b", 3),
+        ("a", 1),
+        ("c", 0),
+    ]
     assert "GPU-0" in page.content.decode()
     told = [(row["request_id"], row["weight"], row["cost"], row["measure"]) for row in in_csv(client, query)]
     assert told == [
         ("b", "3000000", "3.000000000000", "gpu_ms"),
         ("a", "1000000", "1.000000000000", "gpu_ms"),
+        ("c", "0", "0.000000000000", "gpu_ms"),
     ]
     assert client.get(f"/explain/requests/?{query}&page=2").context["found"].requests == ()
 
 
-def test_an_owner_sees_the_own_team_s_requests_alone(client, owner, a_gpu_for_two_teams):
+def test_an_owner_sees_the_own_team_s_requests_alone(client, owner):
     client.force_login(owner)
-    assert [row["request_id"] for row in in_csv(client, f"{WINDOW}&cost_type=usage")] == ["a"]
+    assert [row["request_id"] for row in in_csv(client, f"{WINDOW}&cost_type=usage")] == ["a", "c"]
     found = client.get(f"/explain/requests/?{WINDOW}&cost_type=usage").context["found"]
-    assert [one.request_id for one in found.requests] == ["a"]
+    assert [one.request_id for one in found.requests] == ["a", "c"]
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_what_is_not_there_or_another_team_s_is_not_found(client, owner, a_gpu_for_two_teams, address):
+def test_what_is_not_there_or_another_team_s_is_not_found(client, owner, address):
     client.force_login(owner)
     assert client.get(f"{address}?{WINDOW}&cost_type=idle").status_code == 404
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_what_is_no_window_is_said(client, finance, a_gpu_for_two_teams, address):
+def test_what_is_no_window_is_said(client, finance, address):
     client.force_login(finance)
     for wrong in ("", f"{WINDOW}&cost_type=shared", f"{WINDOW}x&cost_type=usage"):
         assert client.get(f"{address}?{wrong}").status_code == 400, wrong
