@@ -17,6 +17,7 @@ from attribution.day import LOOK_BACK, WRITTEN
 from finops.core import warehouse
 from finops.core.layers import LAYERS
 from finops.core.models import ManifestFile, Snapshot
+from finops.core.periods import ChargePeriod
 from reports.models import ClosedMonth
 
 _LAYERS = frozenset(layer.name for layer in LAYERS)
@@ -111,7 +112,7 @@ class _Needs:
             return _any_in_force(file, self.of_any_day)
         return any(
             _any_in_force(file, self.of_days[day])
-            for day in _days(file.first_day, file.last_day + _LOOKED_BACK_AT)
+            for day in ChargePeriod.days(file.first_day, file.last_day + _LOOKED_BACK_AT + timedelta(days=1))
             if day in self.of_days
         )
 
@@ -120,12 +121,6 @@ def _any_in_force(file: ManifestFile, snapshots: list[int]) -> bool:
     """Whether the file was in force at one of the snapshots, which are in order."""
     at = bisect_left(snapshots, file.since_snapshot)
     return at < len(snapshots) and (file.until_snapshot is None or snapshots[at] < file.until_snapshot)
-
-
-def _days(first: date, last: date) -> Iterator[date]:
-    while first <= last:
-        yield first
-        first += timedelta(days=1)
 
 
 def _strays(now: datetime) -> Iterator[Path]:

@@ -10,7 +10,7 @@ from attribution.run import Progress, Report, attribute
 from finops import garbage
 from finops.core import spans, warehouse
 from finops.core.models import ManifestFile
-from finops.core.periods import next_month
+from finops.core.periods import ChargePeriod, next_month
 from ingest import landing
 
 INPUTS = ("charges", "gpu_samples", "requests", "hosts", "owners", "rates", "policy")
@@ -92,7 +92,4 @@ def _changed_since(snapshot: int, day: date, changes: Sequence[tuple[int, date, 
 def _days(file: ManifestFile, before: date) -> Iterator[date]:
     if file.first_day is None or file.last_day is None or not file.rows:
         return
-    day = file.first_day
-    while day <= file.last_day and day < before:
-        yield day
-        day += _DAY
+    yield from ChargePeriod.days(file.first_day, min(file.last_day + _DAY, before))

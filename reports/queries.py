@@ -41,7 +41,7 @@ def sql(name: str) -> str:
 
 @dataclass(frozen=True)
 class _Read:
-    """The parts of a query that are the selection's, with their parameters and the hashes of the files they read."""
+    """The parts of a query that are the selection's, with their parameters."""
 
     period: str
     costs: str

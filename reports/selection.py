@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from finops.core.access import EVERYTHING, Scope
 from finops.core.datasets import KEYS
 from finops.core.errors import UsageError
+from finops.core.periods import ChargePeriod
 
 Grain = Literal["hour", "day", "month"]
 GRAINS: tuple[Grain, ...] = get_args(Grain)
@@ -32,7 +33,7 @@ class Span:
         return self.start <= day < self.end
 
     def __iter__(self) -> Iterator[date]:
-        return (self.start + timedelta(days=number) for number in range(self.length))
+        return iter(ChargePeriod.days(self.start, self.end))
 
 
 @dataclass(frozen=True)
