@@ -29,6 +29,7 @@ class Survey:
     requests: int
     timed: int  # uncached requests that say when they decoded
     lacking: int  # uncached requests that the server did not measure
+    not_batch_aware: int  # uncached requests that do not say when they decoded, or how much
     input_tokens: int
     cached_input_tokens: int
     output_tokens: int

@@ -104,11 +104,11 @@ def _gather(con: DuckDBPyConnection, engine: Engine, survey: Survey, every: bool
 def _measures(survey: Survey, every: bool, metered: bool) -> tuple[str, ...]:
     """What else than `gpu_ms`, and than how alone they decoded, requests may be weighed by.
 
-    Nothing where all have `gpu_ms`, which is the best; but a metered API does not go by it.
+    Nothing where all of them have one of the two, which are best; but a metered API goes by neither.
     """
     if metered:
         return ("list_price", "tokens", "latency_ms")
-    return ("tokens", "latency_ms") if every or survey.lacking else ()
+    return ("tokens", "latency_ms") if every or (survey.lacking and survey.not_batch_aware) else ()
 
 
 def _swept(con: DuckDBPyConnection, engine: Engine, survey: Survey, every: bool) -> dict[int, int]:

@@ -1,82 +1,76 @@
 """Batch-aware weights: how alone each request was while it decoded. Over arrays, some rows at a time."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
-from duckdb import DuckDBPyConnection
 
-from attribution import steps
 from attribution.arrays import Integers, mask, to_arrow, to_numpy
 
-ROWS = 200_000  # that are swept together: some 80 MB
-_SORTED = 1_200_000  # rows, some 150 MB; of a larger batch DuckDB spills what does not fit
 _LONGEST = 9 * 10**12  # microseconds, 104 days: a longer interval times 10^6 is beyond 64 bits
-_NEVER = np.iinfo(np.int64).min
+_NEVER, _FOREVER = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
-def batches(con: DuckDBPyConnection, requests: Mapping[int, int], rows: int = ROWS) -> Iterator[pa.Table]:
-    """The rows of `raw` that decode in these batches, with their `share`; some at a time.
-
-    `requests`: how many decode in each batch. Reads raw, placed and number.
+@dataclass(frozen=True)
+class _Decoding:
+    """Requests with batch, decode_start and decode_end; from when on each is yet to be looked at, and what it was
+    alone before.
     """
-    for wanted in _together(requests):
-        decoding = steps.text("decoding_rows", batches=", ".join(map(str, wanted)))
-        ordered = f"select * exclude (share) from ({decoding}) order by batch, decode_start"
-        with closing(con.cursor()) as reading:
-            yield from swept(map(_table, reading.sql(ordered).to_arrow_reader(rows)))
+
+    rows: pa.Table
+    begin: Integers
+    alone: Integers
+
+    @classmethod
+    def of(cls, rows: pa.Table) -> "_Decoding":
+        return cls(rows, to_numpy(rows["decode_start"]), np.zeros(len(rows), dtype=np.int64))
+
+    def and_also(self, other: "_Decoding") -> "_Decoding":
+        return _Decoding(
+            pa.concat_tables([self.rows, other.rows]),
+            np.concatenate([self.begin, other.begin]),
+            np.concatenate([self.alone, other.alone]),
+        )
 
 
-def _together(requests: Mapping[int, int]) -> Iterator[list[int]]:
-    """Batches that are sorted at once, in one pass over the requests."""
-    together: list[int] = []
-    held = 0
-    for batch, count in requests.items():
-        if together and held + count > _SORTED:
-            yield together
-            together, held = [], 0
-        together.append(batch)
-        held += count
-    if together:
-        yield together
+def swept(parts: Iterable[tuple[pa.Table, int]]) -> Iterator[pa.Table]:
+    """The parts' rows with their `share`, those that are `done`: the others come again, in a later part.
 
-
-def _table(rows: pa.RecordBatch) -> pa.Table:
-    return pa.Table.from_batches([rows])
-
-
-def swept(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows with their `share`. They come in the order of batch and decode_start.
-
-    A batch may go on in the next part. It is cut where a decoding starts: there every piece is cut anyway. What goes
-    on past the cut is carried over, with what it was alone so far.
+    Each part comes with a moment before which nothing of a later part decodes.
     """
-    carried, upto, first = None, np.empty(0, dtype=np.int64), _NEVER
-    for part in parts:
-        rows = part if carried is None else pa.concat_tables([carried, part])
-        batch, start, end = _intervals(rows)
-        begin = np.concatenate([np.full(len(upto), first), start[len(upto) :]])
-        goes_on = (batch == batch[-1]) & (end > start)
-        cut = begin[goes_on].max(initial=_NEVER)
-        alone = _alone_by_batch(batch, begin, np.where(goes_on, np.minimum(end, cut), end))
-        alone = alone + np.concatenate([upto, np.zeros(len(rows) - len(upto), dtype=np.int64)])
-        over = goes_on & (end > cut)
-        yield _with_share(rows.filter(mask(~over)), _mean(alone, start, end)[~over])
-        carried, upto, first = rows.filter(mask(over)), alone[over], cut
-    if carried:
-        batch, start, end = _intervals(carried)
-        alone = upto + _alone_by_batch(batch, np.full(len(upto), first), end)
-        yield _with_share(carried, _mean(alone, start, end))
+    going_on = None
+    for part, until in parts:
+        found = _Decoding.of(part)
+        rows, going_on = _swept(found if going_on is None else going_on.and_also(found), until)
+        yield rows
+    if going_on is not None and len(going_on.rows):
+        yield _swept(going_on, _FOREVER)[0]
 
 
-def _intervals(rows: pa.Table) -> Iterator[Integers]:
-    return (to_numpy(rows[name]) for name in ("batch", "decode_start", "decode_end"))
+def _swept(now: _Decoding, until: int) -> tuple[pa.Table, _Decoding]:
+    """The rows with what is known by `until`, and those that decode beyond it.
 
-
-def _with_share(rows: pa.Table, share: Integers) -> pa.Table:
-    return rows.append_column("share", to_arrow(share))
+    In a batch that goes on, the last piece known whole is cut where one of its requests starts or ends: every piece
+    is cut there anyway.
+    """
+    batch, start, end = (to_numpy(now.rows[name]) for name in ("batch", "decode_start", "decode_end"))
+    order = _by_batch(batch)
+    begin, stop = now.begin[order], end[order]
+    first = _first_of_batch(batch[order])
+    moment = np.where(stop <= until, stop, np.where(begin <= until, begin, _NEVER))
+    moment[stop <= begin] = _NEVER
+    cut = np.maximum.reduceat(moment, first) if len(first) else moment
+    cut = np.repeat(cut, np.diff(first, append=len(order)))
+    alone = now.alone + _back(_alone_by_batch(first, begin, np.minimum(stop, cut)), order)
+    done = (end <= until) | (end <= start)
+    share = to_arrow(_mean(alone, start, end))
+    rows = now.rows.append_column("share", share).append_column("done", mask(done))
+    left = ~done
+    return rows, _Decoding(
+        now.rows.filter(mask(left)), np.maximum(now.begin, _back(cut, order))[left], alone[left]
+    )
 
 
 def decoding_shares(batch: Integers, start_us: Integers, end_us: Integers) -> Integers:
@@ -86,10 +80,27 @@ def decoding_shares(batch: Integers, start_us: Integers, end_us: Integers) -> In
     requests of the batch that decode at t; an interval is cut at every start and end in its batch, and
     each piece counts `dt * 10^6 div n`. An empty interval gives 10^6.
     """
-    order = np.argsort(batch, kind="stable")
+    order = _by_batch(batch)
     start, end = start_us[order], end_us[order]
-    found = np.empty(len(order), dtype=np.int64)
-    found[order] = _mean(_alone_by_batch(batch[order], start, end), start, end)
+    alone = _alone_by_batch(_first_of_batch(batch[order]), start, end)
+    return _back(_mean(alone, start, end), order)
+
+
+def _by_batch(batch: Integers) -> Integers:
+    """The order of the rows by batch."""
+    number = batch - batch.min(initial=_FOREVER)
+    few = number.max(initial=0) < 2**16  # 16 bits are sorted by their digits
+    return np.argsort(number.astype(np.uint16) if few else number, kind="stable")
+
+
+def _first_of_batch(batch: Integers) -> Integers:
+    """The first row of each batch, whose rows follow each other."""
+    return np.flatnonzero(np.diff(batch, prepend=batch[:1] - 1))
+
+
+def _back(ordered: Integers, order: Integers) -> Integers:
+    found = np.empty_like(ordered)
+    found[order] = ordered
     return found
 
 
@@ -98,11 +109,10 @@ def _mean(alone: Integers, start: Integers, end: Integers) -> Integers:
     return np.where(length > 0, alone // np.maximum(length, 1), 10**6).astype(np.int64)
 
 
-def _alone_by_batch(batch: Integers, start: Integers, end: Integers) -> Integers:
-    """`_alone` of the intervals of each batch, whose rows follow each other."""
-    cuts = np.flatnonzero(np.diff(batch)) + 1
-    parts = [_alone(start[a:b], end[a:b]) for a, b in pairwise([0, *cuts, len(batch)])]
-    return np.concatenate(parts)
+def _alone_by_batch(first: Integers, start: Integers, end: Integers) -> Integers:
+    """`_alone` of the intervals of each batch, whose rows follow each other from `first` on."""
+    parts = [_alone(start[a:b], end[a:b]) for a, b in pairwise([*first, len(start)])]
+    return np.concatenate(parts) if parts else start
 
 
 def _alone(start: Integers, end: Integers) -> Integers:

@@ -57,7 +57,7 @@ class Cluster:
         there = [batch for batch, rows in swept.items() if rows <= ROWS_OF_A_BATCH]
         if there:
             batches = ", ".join(map(str, there))
-            self._tables.add_decoded(steps.text("decoding_rows", batches=batches))
+            self._tables.add_decoded(steps.text("decoding_rows", rows="raw", batches=batches))
             parts.append(self._rows(gather("decoded", "true", ("batch_tokens", *measures))))
         _require_exact(parts, limits, survey)
         open_gathered(self._con)
@@ -65,7 +65,9 @@ class Cluster:
             self._con.register("gathered_there", part)
             self._con.execute("insert into gathered by name from gathered_there")
             self._con.unregister("gathered_there")
-        self._local.add_swept({batch: rows for batch, rows in swept.items() if batch not in there}, measures)
+        here = {batch: rows for batch, rows in swept.items() if batch not in there}
+        if here:
+            self._local.add_swept(here, measures)
 
     def _limits(self, survey: Survey) -> dict[str, int]:
         """By what is summed, how much one request can add to it.

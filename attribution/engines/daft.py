@@ -45,7 +45,9 @@ class Day:
         with _one_at_a_time:
             _connect(settings.FINOPS_ENGINE_ADDRESS)
         self._tables = {"requests": daft.read_parquet(list(files))}
-        self._tables["raw"] = self._query(steps.text("raw", microseconds="cast(time as bigint)"))
+        self._tables["raw"] = self._query(
+            steps.text("raw", microseconds="cast(time as bigint)", which="true")
+        )
 
     def _query(self, sql: str) -> daft.DataFrame:
         return daft.sql(sql, register_globals=False, **self._tables)

@@ -63,7 +63,7 @@ class Day:
         self._spark = _connect(settings.FINOPS_ENGINE_ADDRESS).newSession()  # its tables are its own
         requests = self._spark.read.option("mergeSchema", "true").parquet(*files)
         requests.createTempView("requests")
-        self._query(steps.text("raw", microseconds="unix_micros(time)")).createTempView("raw")
+        self._query(steps.text("raw", microseconds="unix_micros(time)", which="true")).createTempView("raw")
 
     def _query(self, sql: str) -> DataFrame:
         return self._spark.sql(in_spark(sql))

@@ -7,3 +7,4 @@ select hour, key_hash, place_hash, succeeded, cached, predictions, value,
     {microseconds} + (latency_micro_ms + 500) // 1000 as decode_end,
     null::bigint as share
 from requests
+where {which}

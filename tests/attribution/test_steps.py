@@ -337,16 +337,17 @@ def test_an_idle_machine_weighs_its_week_by_what_all_of_it_has():
     )
 
 
-def test_what_the_roll_up_of_a_day_left_out_is_weighed_where_a_later_day_needs_it():
-    """All of the first day has gpu_ms, and needs no tokens by itself."""
+@pytest.mark.parametrize("measured", ["9000000 | | ", " | 1000000 | 9000000"], ids=["gpu_ms", "batch-aware"])
+def test_what_the_roll_up_of_a_day_left_out_is_weighed_where_a_later_day_needs_it(measured):
+    """All of the first day has what is better than tokens, and needs none by itself."""
     one_machine("4")
     given(
         "requests",
-        """
-        time             | model | resource_id | gpu_micro_ms | input_tokens | output_tokens
-        2026-01-03 10:00 | chat  | i-1         | 9000000      | 10           | 0
-        2026-01-04 10:00 | embed | i-1         |              | 10           | 0
-        2026-01-04 10:00 | score | i-1         |              | 20           | 0
+        f"""
+        time             | model | resource_id | input_tokens | output_tokens | gpu_micro_ms | ttft_micro_ms | latency_micro_ms
+        2026-01-03 10:00 | chat  | i-1         | 10           | 0             | {measured}
+        2026-01-04 10:00 | embed | i-1         | 10           | 0             | | |
+        2026-01-04 10:00 | score | i-1         | 20           | 0             | | |
     """,
     )
     assert_allocated(

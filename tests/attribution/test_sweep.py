@@ -9,7 +9,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attribution.sweep import batches, decoding_shares, swept
+from attribution.engines.duckdb import decoding
+from attribution.sweep import decoding_shares, swept
 
 Interval = tuple[int, int, int]  # group, start, end in microseconds
 
@@ -96,30 +97,54 @@ def test_no_requests_have_no_shares() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 2), few_moments, few_moments), min_size=1, max_size=40),
-    st.integers(1, 9),
+    st.lists(st.tuples(st.integers(0, 2), few_moments, few_moments, st.integers(0, 3)), max_size=40),
+    st.lists(few_moments, unique=True, max_size=6).map(sorted),
 )
-def test_batches_that_come_in_parts_are_swept_alike(drawn: list[Interval], rows: int) -> None:
-    batch, start, end = np.array(sorted(drawn), dtype=np.int64).T
-    table = pa.table({"batch": batch, "decode_start": start, "decode_end": end, "number": range(len(drawn))})
-    parts = [table.slice(at, rows) for at in range(0, len(drawn), rows)]
-    found = pa.concat_tables(swept(parts)).sort_by("number")
-    assert found.drop_columns("share") == table
-    assert found["share"].to_pylist() == shares(sorted(drawn))
+def test_what_comes_in_parts_is_swept_alike(
+    drawn: list[tuple[int, int, int, int]], moments: list[int]
+) -> None:
+    """Requests come in the order in which they were asked, some time before they decode."""
+    requests = pa.table(
+        {
+            "batch": pa.array([batch for batch, *_ in drawn], pa.int64()),
+            "decode_start": pa.array([start for _, start, *_ in drawn], pa.int64()),
+            "decode_end": pa.array([end for *_, end, _ in drawn], pa.int64()),
+            "number": pa.array(range(len(drawn)), pa.int64()),
+        }
+    )
+    asked = np.array([start - before for _, start, _, before in drawn], dtype=np.int64)
+    bounds = [-(10**18), *moments, 10**18]
+    parts = [
+        (requests.take(np.flatnonzero((asked >= first) & (asked < until))), until)
+        for first, until in pairwise(bounds)
+    ]
+    found = pa.concat_tables(swept(parts)).to_pylist()
+    done = sorted((row["number"], row["share"]) for row in found if row["done"])
+    assert done == list(enumerate(shares([request[:3] for request in drawn])))
 
 
-def test_the_rows_of_the_batches_asked_for_are_swept() -> None:
+def test_the_requests_of_the_batches_asked_for_are_swept() -> None:
     with duckdb.connect() as con:
         con.execute(
-            "create table raw as select number, number % 3 + 1 as place_hash, 0 as hour, 0 as key_hash, "
-            "number % 5 > 0 as timed, number % 7 = 0 as cached, number % 11 as decode_start, "
-            "20 + number % 13 as decode_end, null::bigint as share from range(10000) as numbers (number)"
+            """
+            create table requests as
+            select number as predictions, number % 3 + 1 as place_hash, 0 as hour, 0 as key_hash, true as succeeded,
+                number % 7 = 0 as cached, null::decimal(38, 12) as value, 1 as input_tokens,
+                null::bigint as cached_input_tokens, 1 as output_tokens, null::bigint as gpu_micro_ms,
+                make_timestamptz(number * 1000000) as time,
+                case when number % 5 > 0 then number % 11 * 1000000000 end as ttft_micro_ms,
+                (20 + number % 13) * 1000000000 as latency_micro_ms
+            from range(10000) as numbers (number) order by hash(number)
+            """
         )
         con.execute(
-            "create table placed as select distinct place_hash, 0 as hour, place_hash as unit_set from raw"
+            "create table placed as select distinct place_hash, 0 as hour, place_hash as unit_set from requests"
         )
         con.execute("create table number as select 0 as key_hash, 1 as served_by")
-        found = pa.concat_tables(batches(con, {1: 3000, 3: 3000}, 1000)).sort_by("number")
+        parts = list(decoding(con, [1, 3], 1000))
+        found = pa.concat_tables(swept(parts)).to_pylist()
+    assert len(parts) > 5
     wanted = [n for n in range(10_000) if n % 3 != 1 and n % 5 and n % 7]
-    assert found["number"].to_pylist() == wanted
-    assert found["share"].to_pylist() == shares([(n % 3, n % 11, 20 + n % 13) for n in wanted])
+    done = sorted((row["predictions"], row["share"]) for row in found if row["done"])
+    asked = [(n % 3, (n + n % 11) * 10**6, (n + 20 + n % 13) * 10**6) for n in wanted]
+    assert done == list(zip(wanted, shares(asked), strict=True))
