@@ -19,6 +19,16 @@ def test_a_reader_of_an_older_snapshot_sees_the_older_rows():
     assert hosts(first) == [("a", "i-1")]
 
 
+def test_what_is_read_for_one_page_is_of_one_state_whatever_is_committed_meanwhile():
+    fill("hosts", "host | resource_id\n a | i-1")
+    with warehouse.one_state():
+        assert hosts() == [("a", "i-1")]
+        after = fill("hosts", "host | resource_id\n b | i-2")
+        assert hosts() == [("a", "i-1")]
+    assert hosts() == [("b", "i-2")]
+    assert warehouse.latest() == after
+
+
 def test_a_commit_computed_from_an_older_state_of_its_partition_is_refused():
     before = fill("hosts", "host | resource_id\n a | i-1")
     con = warehouse.connect()

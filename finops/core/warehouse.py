@@ -77,9 +77,28 @@ def folder() -> Path:
     return Path(settings.FINOPS_DATA_DIR) / "warehouse"
 
 
+# In a block of `one_state`: the snapshot that was the newest when it was first asked for.
+_state: ContextVar[list[int] | None] = ContextVar("state", default=None)
+
+
+@contextmanager
+def one_state() -> Iterator[None]:
+    """All that is read in the block is of one snapshot, whatever is committed meanwhile: figures of a page agree."""
+    token = _state.set([])
+    try:
+        yield
+    finally:
+        _state.reset(token)
+
+
 def latest() -> int:
     """The newest snapshot's number; 0 where nothing was ever committed."""
-    return manifest.latest(folder())
+    known = _state.get()
+    if known is None:
+        return manifest.latest(folder())
+    if not known:
+        known.append(manifest.latest(folder()))
+    return known[0]
 
 
 def in_force(snapshot: int | None = None) -> QuerySet[ManifestFile]:
@@ -170,7 +189,8 @@ def reading() -> Iterator[duckdb.DuckDBPyConnection]:
                 del _warm[other]  # a parent's must stay: its threads are not in this process
             # Readers come side by side, in this one DuckDB: a query need not be cut up as well.
             _warm[place] = connect("700MB", threads=1)
-            _warm[place].execute("set parquet_metadata_cache = true; set max_execution_time = 0")
+            # Cursors do not see what is only set for this connection.
+            _warm[place].execute("set global parquet_metadata_cache = true; set max_execution_time = 0")
         con = _warm[place].cursor()
     try:
         yield _limited(con)
@@ -318,7 +338,7 @@ def commit(
     touched = replaced | {Partition(file.dataset, file.partition) for file in adds} | set(unchanged)
     with the_commit_lock():
         _require_unchanged(touched, computed_from)
-        number = latest() + 1
+        number = manifest.latest(folder()) + 1
         Snapshot.objects.create(id=number, note=note)
         for dataset, names in _by_dataset(replaced).items():
             ManifestFile.objects.filter(dataset=dataset, partition__in=names, until_snapshot=None).update(

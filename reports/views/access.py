@@ -1,7 +1,7 @@
 """Who may open a page, and what a reader sees of a mistake."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
@@ -19,9 +19,14 @@ Given = ParamSpec("Given")
 View = Callable[Concatenate[HttpRequest, Given], HttpResponse]
 
 
-def page_limit(method: str | None) -> AbstractContextManager[None]:
-    """How long a page may compute. What changes something is let finish: half of it would be done again."""
-    return warehouse.time_limit(settings.FINOPS_PAGE_SECONDS) if method == "GET" else nullcontext()
+@contextmanager
+def reading_page(method: str | None) -> Iterator[None]:
+    """A page reads one state, and computes only so long. What changes something is let finish, and sees what it did."""
+    if method != "GET":
+        yield
+        return
+    with warehouse.one_state(), warehouse.time_limit(settings.FINOPS_PAGE_SECONDS):
+        yield
 
 
 def too_long() -> str:
@@ -37,7 +42,7 @@ def page(view: View[Given]) -> View[Given]:
     @wraps(view)
     def shown(request: HttpRequest, /, *args: Given.args, **kwargs: Given.kwargs) -> HttpResponse:
         try:
-            with page_limit(request.method):
+            with reading_page(request.method):
                 return view(request, *args, **kwargs)
         except duckdb.InterruptException:
             context = {"title": "That took too long", "text": too_long()}

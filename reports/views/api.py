@@ -21,7 +21,7 @@ from finops.core.periods import parse_day, parse_month
 from reports import exports, queries
 from reports.filters import one_of
 from reports.selection import GRAINS, Selection
-from reports.views.access import page_limit, too_long
+from reports.views.access import reading_page, too_long
 
 MOST_ROWS = 10_000
 
@@ -43,7 +43,7 @@ class Allocations(APIView):
         except UsageError as error:
             raise ParseError(str(error)) from error
         try:
-            with page_limit(request.method), warehouse.reading() as con:
+            with reading_page(request.method), warehouse.reading() as con:
                 queries.load_allocations(con, selection)
                 found = con.execute(f"{exports.allocation_rows(selection)} limit {MOST_ROWS + 1}")
                 names = [column[0] for column in found.description or []]
