@@ -1,5 +1,6 @@
 """What the tests of ingest share: files to deliver, and what then is in the warehouse."""
 
+import json
 from decimal import Decimal
 from pathlib import Path
 
@@ -36,6 +37,18 @@ def charge(
 def bill(path: Path, *lines: str, header: str = FOCUS) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join([header, *lines]) + "\n")
+    return path
+
+
+def request(number: int = 1, **fields: object) -> dict[str, object]:
+    """A request of 7 September 2026 with no more than it must have."""
+    return {"request_id": f"r{number}", "timestamp": "2026-09-07T10:00:00Z", "model": "chat", **fields}
+
+
+def log(path: Path, *requests: dict[str, object] | str) -> Path:
+    """JSON lines; a text is a line as it stands."""
+    lines = [one if isinstance(one, str) else json.dumps(one) for one in requests]
+    path.write_text("\n".join(lines) + "\n")
     return path
 
 
