@@ -9,7 +9,7 @@ from duckdb import DuckDBPyConnection
 
 from attribution import numbers, steps
 from attribution.engines.duckdb import DuckDB
-from attribution.engines.engine import TooLarge, gather, open_gathered, others
+from attribution.engines.engine import TooLarge, decoding, gather, open_gathered, others
 from attribution.numbers import LARGEST, Survey
 
 # One worker sweeps a batch, in memory, at about 300 bytes a row; a larger one is swept here, in stretches.
@@ -53,11 +53,10 @@ class Cluster:
 
     def gather(self, swept: Mapping[int, int], survey: Survey, measures: Sequence[str]) -> None:
         limits = self._limits(survey)
-        parts = [self._rows(gather("raw", others(swept), measures))]
-        there = [batch for batch, rows in swept.items() if rows <= ROWS_OF_A_BATCH]
+        parts = [self._rows(gather("raw", others(swept, survey), measures))]
+        there = {batch: rows for batch, rows in swept.items() if rows <= ROWS_OF_A_BATCH}
         if there:
-            batches = ", ".join(map(str, there))
-            self._tables.add_decoded(steps.text("decoding_rows", rows="raw", batches=batches))
+            self._tables.add_decoded(steps.text("decoding_rows", rows="raw", which=decoding(there, survey)))
             parts.append(self._rows(gather("decoded", "true", ("batch_tokens", *measures))))
         _require_exact(parts, limits, survey)
         open_gathered(self._con)
@@ -67,7 +66,7 @@ class Cluster:
             self._con.unregister("gathered_there")
         here = {batch: rows for batch, rows in swept.items() if batch not in there}
         if here:
-            self._local.add_swept(here, measures)
+            self._local.add_swept(here, survey, measures)
 
     def _limits(self, survey: Survey) -> dict[str, int]:
         """By what is summed, how much one request can add to it.

@@ -7,7 +7,7 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from attribution import steps
-from attribution.engines.engine import gather, open_gathered, others
+from attribution.engines.engine import decoding, gather, open_gathered, others
 from attribution.numbers import Survey
 from attribution.sweep import swept as sweep
 
@@ -27,30 +27,27 @@ class DuckDB:
 
     def gather(self, swept: Mapping[int, int], survey: Survey, measures: Sequence[str]) -> None:
         open_gathered(self._con)
-        self._con.execute(f"insert into gathered by name {gather('raw', others(swept), measures)}")
+        self._con.execute(f"insert into gathered by name {gather('raw', others(swept, survey), measures)}")
         if swept:
-            self.add_swept(swept, measures)
+            self.add_swept(swept, survey, measures)
 
-    def add_swept(self, swept: Mapping[int, int], measures: Sequence[str]) -> None:
+    def add_swept(self, swept: Mapping[int, int], survey: Survey, measures: Sequence[str]) -> None:
         """Add to `gathered` the requests that decode in these batches."""
         together = gather("decoded", "row.done", ("batch_tokens", *measures))
-        for rows in sweep(decoding(self._con, list(swept))):
+        for rows in sweep(as_asked(self._con, decoding(swept, survey))):
             self._con.register("decoded", rows)
             self._con.execute(f"insert into gathered by name {together}")
             self._con.unregister("decoded")
 
 
-def decoding(
-    con: DuckDBPyConnection, batches: Sequence[int], rows: int = ROWS
-) -> Iterator[tuple[pa.Table, int]]:
-    """The requests that decode in these batches, as they were asked, about so many at a time.
+def as_asked(con: DuckDBPyConnection, which: str, rows: int = ROWS) -> Iterator[tuple[pa.Table, int]]:
+    """The rows of `raw` for which `which` holds, each with its `batch`, as they were asked, about so many at a time.
 
     Each part comes with the moment (microseconds) from which on those after it were asked, and so decode.
     """
-    wanted = ", ".join(map(str, batches))
     for first, until in pairwise(_moments(con, rows)):
         raw = _raw(f"time >= make_timestamptz({first}) and time < make_timestamptz({until})")
-        found = steps.text("decoding_rows", rows=f"({raw})", batches=wanted)
+        found = steps.text("decoding_rows", rows=f"({raw})", which=which)
         yield con.sql(f"select * exclude (share) from ({found})").to_arrow_table(), until
 
 

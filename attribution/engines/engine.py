@@ -52,11 +52,17 @@ class Engine(Protocol):
         ...
 
 
-def others(swept: Mapping[int, int]) -> str:
-    """SQL: the rows of `raw` that are not weighed by how alone they decode in these batches."""
-    if not swept:
-        return "true"
-    return f"not row.timed or row.cached or {steps.BATCH} not in ({', '.join(map(str, swept))})"
+def decoding(swept: Mapping[int, int], survey: Survey) -> str:
+    """SQL: the rows of `raw` that are weighed by how alone they decode in these batches."""
+    asked = "row.timed and not row.cached"
+    if sum(swept.values()) == survey.timed:  # then in which batch they are need not be asked
+        return asked
+    return f"{asked} and {steps.BATCH} in ({', '.join(map(str, swept))})"
+
+
+def others(swept: Mapping[int, int], survey: Survey) -> str:
+    """SQL: all other rows of `raw`."""
+    return f"not ({decoding(swept, survey)})" if swept else "true"
 
 
 # What is summed beside `gpu_ms`, by measure.

@@ -1,15 +1,18 @@
 """How alone a request was while it decoded: the sweep against the definition."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import pairwise
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attribution.engines.duckdb import decoding
+from attribution.engines.duckdb import DuckDB, as_asked
+from attribution.engines.engine import decoding
+from attribution.numbers import Survey
 from attribution.sweep import decoding_shares, swept
 
 Interval = tuple[int, int, int]  # group, start, end in microseconds
@@ -123,7 +126,9 @@ def test_what_comes_in_parts_is_swept_alike(
     assert done == list(enumerate(shares([request[:3] for request in drawn])))
 
 
-def test_the_requests_of_the_batches_asked_for_are_swept() -> None:
+@pytest.mark.parametrize("batches", [{1, 3}, {1, 2, 3}])
+def test_the_requests_of_the_batches_asked_for_are_swept(batches: set[int]) -> None:
+    wanted = [n for n in range(10_000) if n % 3 + 1 in batches and n % 5 and n % 7]
     with duckdb.connect() as con:
         con.execute(
             """
@@ -141,10 +146,11 @@ def test_the_requests_of_the_batches_asked_for_are_swept() -> None:
             "create table placed as select distinct place_hash, 0 as hour, place_hash as unit_set from requests"
         )
         con.execute("create table number as select 0 as key_hash, 1 as served_by")
-        parts = list(decoding(con, [1, 3], 1000))
+        survey = Survey.of(DuckDB(con).ask("survey"))
+        which = decoding(Counter(n % 3 + 1 for n in wanted), survey)
+        parts = list(as_asked(con, which, 1000))
         found = pa.concat_tables(swept(parts)).to_pylist()
     assert len(parts) > 5
-    wanted = [n for n in range(10_000) if n % 3 != 1 and n % 5 and n % 7]
     done = sorted((row["predictions"], row["share"]) for row in found if row["done"])
     asked = [(n % 3, (n + n % 11) * 10**6, (n + 20 + n % 13) * 10**6) for n in wanted]
     assert done == list(zip(wanted, shares(asked), strict=True))
