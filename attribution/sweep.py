@@ -52,8 +52,8 @@ def swept(parts: Iterable[tuple[pa.Table, int]]) -> Iterator[pa.Table]:
 def _swept(now: _Decoding, until: int) -> tuple[pa.Table, _Decoding]:
     """The rows with what is known by `until`, and those that decode beyond it.
 
-    In a batch that goes on, the last piece known whole is cut where one of its requests starts or ends: every piece
-    is cut there anyway.
+    These are looked at up to the last start or end in their batch before `until`: every piece is cut there anyway,
+    and so what comes later adds up without another rounding.
     """
     batch, start, end = (to_numpy(now.rows[name]) for name in ("batch", "decode_start", "decode_end"))
     order = _by_batch(batch)
