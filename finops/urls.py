@@ -5,8 +5,10 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
 from finops.views import policy
+from finops.views.charges import charges
 from finops.views.deliveries import accept_delivery, reject_delivery
-from finops.views.explain import charges, explain, requests, requests_csv
+from finops.views.explain import explain
+from finops.views.requests import requests, requests_csv
 from reports.views.health import healthz
 
 urlpatterns = [

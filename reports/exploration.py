@@ -6,10 +6,12 @@ from functools import cached_property
 
 from finops.core import warehouse
 from reports.figures import Figures, total
+from reports.filters import MEASURES
 from reports.queries import ALL, content, figures_by
 from reports.selection import Selection
 
 Ranked = list[tuple[str, Figures]]
+MOST_ROWS = 200  # that a page shows; one more stands for the others
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,14 @@ def explore(
     drawn = tuple(charted(rows))
     series = figures_by(selection, ("period", by), snapshot, drawn) if drawn else {}
     return Exploration(rows, periods, {(period, value): one for (period, value), one in series.items()}, now)
+
+
+def ranked(rows: Ranked, by: str, sort: str) -> Ranked:
+    """Rows in the order asked for: by a measure, by default the dearest first; periods one after the other."""
+    if not by and not sort:
+        return sorted(rows)
+    measure = MEASURES[sort or "cost"][1]
+    return sorted(rows, key=lambda row: (measure(row[1]) is None, -(measure(row[1]) or 0), row[0]))
 
 
 def _is_small(selection: Selection) -> bool:

@@ -100,6 +100,12 @@ class ExplorerQuery:
         pairs += [("billing_period", self.billing_period)] if self.billing_period else []
         return urlencode(pairs + [(key, one) for key, values in where.items() for one in values])
 
+    def others_explained(self) -> str:
+        """The query string of the page that explains all rows beyond those that are shown; of periods there is none."""
+        if not self.by:
+            return ""
+        return f"{self.explained()}&{urlencode({'others': self.by, 'sort': self.sort or 'cost'})}"
+
     def sorted_by(self, measure: str) -> "ExplorerQuery":
         return replace(self, sort=measure)
 

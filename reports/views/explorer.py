@@ -14,13 +14,12 @@ from finops.core.datasets import KEYS
 from finops.core.money import plain
 from finops.core.results import cached
 from reports import billing_periods, charts, queries
-from reports.exploration import Exploration, Ranked, explore
+from reports.exploration import MOST_ROWS, Exploration, Ranked, explore, ranked
 from reports.figures import Figures, total
 from reports.filters import MEASURES, ExplorerQuery, explorer_query
 from reports.selection import GRAINS, Span
 from reports.views.access import page
 
-MOST_ROWS = 200
 COLUMNS = (
     "cost",
     "usage",
@@ -43,7 +42,9 @@ def explorer(request: HttpRequest) -> HttpResponse:
     if newest is None:
         return render(request, "reports/explorer.html", {"currency": settings.FINOPS_CURRENCY})
     query, scope = explorer_query(request.GET, newest), scope_of(request.user)
-    found = explore(query.selection(scope), lambda rows: charts.charted(ranked(rows, query), query.measure))
+    found = explore(
+        query.selection(scope), lambda rows: charts.charted(ranked(rows, query.by, query.sort), query.measure)
+    )
     context = {
         "query": query,
         "explored": cached(
@@ -67,7 +68,7 @@ def explorer(request: HttpRequest) -> HttpResponse:
 
 def _explored(found: Exploration, query: ExplorerQuery) -> SafeString:
     """The chart and the tables: the part of the page that the figures and the query alone decide."""
-    order = ranked(found.rows, query)
+    order = ranked(found.rows, query.by, query.sort)
     rows, others = shown(found, query)
     context = {
         "query": query,
@@ -76,6 +77,7 @@ def _explored(found: Exploration, query: ExplorerQuery) -> SafeString:
             (value, figures, query.into(value).query(), query.explained(value)) for value, figures in rows
         ],
         "others": others,
+        "others_explained": query.others_explained(),
         "headings": [(name, _heading(name), query.sorted_by(name).query()) for name in COLUMNS],
         "everything": query.with_all_rows().query(),
         "chart": charts.exploration(
@@ -111,17 +113,9 @@ def explorer_csv(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def ranked(rows: Ranked, query: ExplorerQuery) -> Ranked:
-    """Rows in the order asked for: the dearest first, periods one after the other."""
-    if not query.by and not query.sort:
-        return sorted(rows)
-    measure = MEASURES[query.sort or "cost"][1]
-    return sorted(rows, key=lambda row: (measure(row[1]) is None, -(measure(row[1]) or 0), row[0]))
-
-
 def shown(found: Exploration, query: ExplorerQuery) -> tuple[Ranked, tuple[str, Figures] | None]:
     """The rows of page and CSV alike, sorted, and what stands for those beyond the first hundreds."""
-    rows = ranked(found.rows, query)
+    rows = ranked(found.rows, query.by, query.sort)
     if query.all_rows or len(rows) <= MOST_ROWS:
         return rows, None
     rest = rows[MOST_ROWS:]

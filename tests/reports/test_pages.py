@@ -193,6 +193,19 @@ def test_the_csv_of_the_explorer_holds_what_the_page_shows(client, finance, sept
     assert rows[2]["cpp_usage"] == ""
 
 
+def test_the_row_of_all_others_of_the_explorer_opens_the_days_that_it_is_the_sum_of(client, finance):
+    of_tenants = [f"2026-09-{day} | t{n:03} | usage | {n}" for n in range(205) for day in ("07", "08")]
+    fill("allocation_days", "day | tenant | cost_type | cost\n" + "\n".join(of_tenants))
+    client.force_login(finance)
+    page = client.get("/explorer/?by=tenant").content.decode()
+    assert "5 others, show all" in page
+    to, text = next(one for one in shown(page) if "others=tenant" in one[0])
+    found = client.get(to)
+    assert (found.context["total"], text) == (2 * (0 + 1 + 2 + 3 + 4), "20.00")
+    assert "tenant <strong>5 others</strong>" in found.content.decode()
+    assert client.get(f"{to}&day=2026-09-07").context["day_cost"] == 0 + 1 + 2 + 3 + 4
+
+
 def test_an_amount_of_the_explorer_opens_the_days_that_it_is_the_sum_of(client, finance, september):
     client.force_login(finance)
     several = "/explorer/?by=team&model=nlp-model-0&model=search-model-0"

@@ -1,0 +1,137 @@
+"""Which figure the address of an explanation means."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from urllib.parse import urlencode
+
+from django.http import QueryDict
+
+from attribution.queries import FILTERS, Cells
+from finops.core import warehouse
+from finops.core.access import Scope
+from finops.core.datasets import KEYS
+from finops.core.errors import FinopsError, UsageError
+from finops.core.periods import parse_day
+from reports.exploration import MOST_ROWS, explore, ranked
+from reports.filters import MEASURES, one_of, whole_number
+from reports.models import ClosedMonth
+from reports.selection import Selection, Span
+
+PER = {"predictions": "prediction", "tokens": "1K tokens"}
+
+
+@dataclass(frozen=True)
+class Others:
+    """The row of the explorer that stands for all values beyond its first."""
+
+    by: str
+    measure: str
+
+    def values(self, span: Span, where: Mapping[str, tuple[str, ...]], scope: Scope) -> tuple[str, ...]:
+        """Which they are among the figures with these filters."""
+        keys = {name: wanted for name, wanted in where.items() if name in KEYS}
+        period = (where.get("billing_period") or ("",))[0]
+        rows = explore(Selection(span.start, span.end, "day", (self.by,), keys, period, scope)).rows
+        return tuple(value for value, _ in ranked(rows, self.by, self.measure)[MOST_ROWS:])
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which figure the address means."""
+
+    cells: Cells
+    span: Span
+    day: date | None  # the one of them that is opened
+    without: frozenset[date]  # days that the figure leaves out
+    snapshot: int | None  # as published then; None: today
+    closed: ClosedMonth | None  # the closed month whose figure it is
+    per: str  # of a unit cost: what it is divided by
+    others: Others | None = None  # the values of one filter are those beyond the dearest
+
+    @property
+    def query(self) -> str:
+        """The query string of the figure, without a day."""
+        pairs: list[tuple[str, object]] = [("start", self.span.start), ("end", self.span.end)]
+        pairs += self.named
+        pairs += [("others", self.others.by), ("sort", self.others.measure)] if self.others else []
+        pairs += [("without", day) for day in sorted(self.without)]
+        if self.closed:
+            pairs.append(("version", self.closed.version))
+        elif self.snapshot:
+            pairs.append(("snapshot", self.snapshot))
+        return urlencode(pairs)
+
+    @property
+    def named(self) -> list[tuple[str, str]]:
+        """Each filter with each of its values, but for the many that `others` stands for."""
+        return [
+            (name, value)
+            for name in self.cells.where
+            if self.others is None or name != self.others.by
+            for value in self.cells.wanted(name)
+        ]
+
+    @property
+    def where(self) -> list[tuple[str, str]]:
+        """In words."""
+        if self.others is None:
+            return self.named
+        return [*self.named, (self.others.by, f"{len(self.cells.wanted(self.others.by))} others")]
+
+
+def asked_of(data: QueryDict, scope: Scope, newest: date) -> Asked:
+    """Raises UsageError where the address means no figure; `newest` is the last attributed day."""
+    where = {name: tuple(dict.fromkeys(data.getlist(name))) for name in FILTERS if name in data}
+    if added := data.get("add_key"):
+        where[one_of(added, FILTERS, "a key")] = (data.get("add_value", "").strip(),)
+    day = parse_day(chosen) if (chosen := data.get("day")) else None
+    span = span_of(data.get("start"), data.get("end"), day or newest)
+    without = frozenset(map(parse_day, data.getlist("without")))
+    if day is None and span.length - len(without) == 1:
+        day = next(one for one in span if one not in without)
+    if day and day not in span:
+        raise UsageError(f"{day} is not one of the days from {span.start} to {span.last}")
+    closed = _closed(where, whole_or_none(data.get("version")))
+    snapshot = closed.snapshot if closed else whole_or_none(data.get("snapshot"))
+    if snapshot and snapshot > warehouse.latest():
+        raise UsageError(f"there is no snapshot {snapshot} yet")
+    per = one_of(str(data["per"]), tuple(PER), "what a cost is divided by") if data.get("per") else ""
+    others = _others(data)
+    if others:
+        where[others.by] = others.values(span, where, scope)
+    return Asked(Cells(where, scope), span, day, without, snapshot, closed, per, others)
+
+
+def _others(data: QueryDict) -> Others | None:
+    if not data.get("others"):
+        return None
+    measure = one_of(data.get("sort") or "cost", tuple(MEASURES), "a measure")
+    return Others(one_of(str(data["others"]), KEYS, "a key"), measure)
+
+
+def _closed(where: dict[str, tuple[str, ...]], version: int | None) -> ClosedMonth | None:
+    """The version of the month that was asked for; today's figures where none was."""
+    if version is None:
+        return None
+    periods = where.get("billing_period", ())
+    found = ClosedMonth.objects.filter(period__in=periods, version=version).defer("ledger").first()
+    if found is None or len(periods) != 1:
+        raise FinopsError(f"{' and '.join(periods) or 'no billing period'} has no version {version}")
+    return found
+
+
+def span_of(start: str | None, end: str | None, day: date) -> Span:
+    """The days [start, end), where they are given, else the one day."""
+    if not start and not end:
+        return Span(day, day + timedelta(days=1))
+    if not start or not end:
+        raise UsageError("start and end go together: expected both, YYYY-MM-DD")
+    span = Span(parse_day(start), parse_day(end))
+    if span.length < 1:
+        raise UsageError(f"{start} to {end} holds no day: the end is not included")
+    return span
+
+
+def whole_or_none(text: str | None) -> int | None:
+    return whole_number(text) if text else None
