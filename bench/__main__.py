@@ -8,18 +8,14 @@ that a machine may stand idle for an hour: with fewer than some 100,000 requests
 import argparse
 import os
 import shutil
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import duckdb
 
 from bench import sample
 from bench.measure import ROOT, Cost, python
 from bench.report import Row, write
 
 DAY_OF_LINES = 1_000_000  # requests at most of the log that is measured as JSON lines
-SAME = 1e-6  # of an hour and key, beside doubles
 
 
 @dataclass
@@ -112,30 +108,7 @@ def by_hand(bench: Bench, files: sample.Files, least: float, span: tuple[object,
         out.mkdir()
         cost = python("-m", f"bench.handwritten.with_{tool}", files.requests[0].parent, out)
         bench.note(f"the same by hand, {tool}", cost, least)
-        require_same(ours, out, tool)
-
-
-def require_same(ours: Path, out: Path, tool: str) -> None:
-    """Stop where an hour and key differs from ours by more than doubles do."""
-    with duckdb.connect() as con:
-        con.execute("set TimeZone = 'UTC'")
-        count, most = con.execute(
-            f"""
-            with ours as (
-                select period::timestamptz as hour, model, feature, tenant, team, cost_type, sum(cost)::double as cost
-                from '{ours}' group by all having sum(cost) <> 0
-            ),
-            theirs as (
-                select hour, model, feature, tenant, team, cost_type, sum(cost) as cost
-                from read_parquet('{out}/*.parquet') group by all
-            )
-            select count(*), max(abs(coalesce(ours.cost, 0) - coalesce(theirs.cost, 0)))
-            from ours full join theirs using (hour, model, feature, tenant, team, cost_type)
-            """
-        ).fetchall()[0]
-    if not count or most > SAME:
-        sys.exit(f"{tool} differs from ours by up to {most} in one of {count:,} cells")
-    print(f"    {count:,} cells, none differs by more than {most:.1e}")
+        print(f"    {python('-m', 'bench.comparison', ours, out).said.strip()}")
 
 
 def lines(bench: Bench) -> None:
