@@ -6,7 +6,6 @@ With a broker a worker computes; without one a thread of the web process does, s
 import hashlib
 import json
 import logging
-import os
 import threading
 import time
 from datetime import date, timedelta
@@ -85,7 +84,7 @@ def run(number: int) -> None:
             next_month(found.month),
             holds_from=found.month,
             snapshot=found.snapshot,
-            workers=os.cpu_count() or 1,
+            workers=settings.FINOPS_CORES,
             progress=progress,
         )
     except FinopsError as error:

@@ -1,5 +1,6 @@
 """Django's settings. Every environment variable of the program is read in this file."""
 
+import os
 import re
 import secrets
 from importlib.util import find_spec
@@ -196,6 +197,9 @@ EMAIL_USE_TLS = _mail.scheme == "smtp+tls"
 EMAIL_USE_SSL = _mail.scheme == "smtps"
 EMAIL_TIMEOUT = 30
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", f"finops@{_site.hostname}")
+
+# A container may have fewer cores than its machine, which is what programs see.
+FINOPS_CORES = env.integer("FINOPS_CORES", os.cpu_count() or 1, least=1)
 
 # Pages: how long one may compute, and how much each process remembers of what it told.
 FINOPS_PAGE_SECONDS = env.integer("FINOPS_PAGE_SECONDS", 20, least=1)

@@ -15,7 +15,7 @@ SCENARIOS = sorted(CONFORMANCE.glob("*/expected.csv"))
 START, END = date(2026, 9, 6), date(2026, 9, 10)
 BY = KEYS[:8]
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("one_core")]
 
 
 def rounded(cost: str) -> Decimal:

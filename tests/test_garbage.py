@@ -20,7 +20,7 @@ from tests.processes import finish, manage, python
 from tests.tables import fill
 from tests.test_month_is_closed import SEPTEMBER, attribute, load_all, restate
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("one_core")]
 
 
 def owners(team: str) -> int:

@@ -33,7 +33,7 @@ from reports import bridge, queries, statements
 from reports.selection import Span
 from tests.processes import finish, manage
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("one_core")]
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"

@@ -167,8 +167,7 @@ def connect(memory: str = "", threads: int | None = None) -> duckdb.DuckDBPyConn
         "TimeZone": "UTC",
         "autoinstall_known_extensions": False,
     }
-    if threads:
-        config["threads"] = threads
+    config["threads"] = threads or settings.FINOPS_CORES
     return _limited(duckdb.connect(":memory:", config=config))
 
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from tests import worlds
 from tests.attribution.comparison import differences_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("one_core")]
 EXAMPLES = int(os.environ.get("FINOPS_WORLDS", "12"))
 
 

@@ -20,7 +20,7 @@ from reports.selection import Span
 from tests import commands, worlds
 from tests.attribution.allocated import a_gpu_for_two_teams, attributed, given
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("one_core")]
 
 ONE = timedelta(days=1)
 ASKED = (

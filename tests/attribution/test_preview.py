@@ -15,7 +15,7 @@ from tests import commands, worlds
 from tests.attribution.allocated import attributed, given, policy
 from tests.attribution.test_run import a_small_world
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("one_core")]
 
 SPAN = (date(2026, 1, 4), date(2026, 1, 6))
 OTHER = """

@@ -9,7 +9,7 @@ from finops.core import warehouse
 from tests.attribution.allocated import assert_allocated, attributed, given, policy, rows_of
 from tests.tables import fill
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("one_core")]
 
 SCORING_FOR_SEARCH = """
     time  | model   | team   | resource_id

@@ -25,7 +25,10 @@ class Command(Base):
         parser.add_argument("--end", required=True, metavar="YYYY-MM-DD", help="the day after the last")
         parser.add_argument("--force", action="store_true", help="also days whose inputs are unchanged")
         parser.add_argument(
-            "--workers", type=int, default=os.cpu_count() or 1, help="days side by side (default: one a core)"
+            "--workers",
+            type=int,
+            default=settings.FINOPS_CORES,
+            help="days side by side (default: one a core)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,6 +1,5 @@
 """`policy apply FILE`, `policy show`, `policy preview FILE`: the attribution policy."""
 
-import os
 import sys
 from argparse import ArgumentParser
 from decimal import Decimal
@@ -43,7 +42,10 @@ class Command(Base):
         trial.add_argument("--start", required=True, metavar="YYYY-MM-DD", help="the first UTC day")
         trial.add_argument("--end", required=True, metavar="YYYY-MM-DD", help="the day after the last")
         trial.add_argument(
-            "--workers", type=int, default=os.cpu_count() or 1, help="days side by side (default: one a core)"
+            "--workers",
+            type=int,
+            default=settings.FINOPS_CORES,
+            help="days side by side (default: one a core)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
