@@ -246,6 +246,9 @@ def _look_back(con: DuckDBPyConnection, world: World, day: date, params: steps.P
 def _weigh_long(
     con: DuckDBPyConnection, world: World, stage: str, params: steps.Parameters, first: str, hours: int
 ) -> None:
+    if not con.execute(f"select 1 from {stage}_unit limit 1").fetchall():  # on most days
+        steps.run(con, "fallback_none", stage=stage)
+        return
     steps.run(con, "unit_requests", stage=stage, units=f"{stage}_unit")
     steps.run(con, "fallback_spans", params, stage=stage, first=first, hours=str(hours))
     _weigh(con, world, stage, "day")
