@@ -1,12 +1,15 @@
 import os
 import re
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
 
 from finops.core import results
-from tests.postgres import empty_database
+from tests.postgres import database
+from tests.processes import at, finish, manage
 
 # The same examples on every machine and run: a failure that comes and goes helps nobody.
 hypothesis.settings.register_profile("finops", derandomize=True, deadline=None)
@@ -30,15 +33,33 @@ def one_core(settings):
     settings.FINOPS_CORES = 1
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("migrated")
+    finish(manage(at(folder), "migrate", "-v0"))
+    return folder / "finops.sqlite3"
+
+
+@pytest.fixture(scope="session")
+def migrated_postgresql(tmp_path_factory) -> Iterator[str]:
+    """Its name."""
+    with database() as address:
+        finish(manage(at(tmp_path_factory.mktemp("migrated"), address), "migrate", "-v0"))
+        yield address.rpartition("/")[2]
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def elsewhere(request, tmp_path) -> Iterator[dict[str, str]]:
-    """The environment of processes with a data folder and a database of their own."""
-    own = {**os.environ, "FINOPS_DATA_DIR": str(tmp_path / "elsewhere"), "DATABASE_URL": ""}
+    """The environment of processes with a data folder and a database of their own, which has its tables."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    like = request.getfixturevalue(f"migrated_{request.param}")
     if request.param == "sqlite":
-        yield own
+        shutil.copy(like, folder)
+        yield at(folder)
     else:
-        with empty_database() as address:
-            yield {**own, "DATABASE_URL": address}
+        with database(like) as address:
+            yield at(folder, address)
 
 
 def _skipped(terminal) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""An empty PostgreSQL database for a test, dropped afterwards."""
+"""A PostgreSQL database for a test, dropped afterwards."""
 
 import os
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ import pytest
 
 
 @contextmanager
-def empty_database() -> Iterator[str]:
-    """Its address; skips the test where no server answers at FINOPS_TEST_POSTGRES."""
+def database(like: str = "template1") -> Iterator[str]:
+    """Its address: an empty one, or a copy of another; skips the test where no server answers at FINOPS_TEST_POSTGRES."""
     server = os.environ.get("FINOPS_TEST_POSTGRES", "postgres://postgres@127.0.0.1:5432/postgres")
     try:
         admin = psycopg.connect(server, autocommit=True, connect_timeout=3)
@@ -20,7 +20,7 @@ def empty_database() -> Iterator[str]:
         pytest.skip(f"needs PostgreSQL (FINOPS_TEST_POSTGRES): {str(error).splitlines()[0]}")
     name = f"finops_test_{uuid4().hex[:12]}"
     with admin:
-        admin.execute(f"create database {name}")
+        admin.execute(f"create database {name} template {like}")
         try:
             yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
         finally:

@@ -1,10 +1,16 @@
 """Real processes with a data folder and a database of their own: the fixture `elsewhere` of conftest.py."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+
+
+def at(folder: Path, address: str = "") -> dict[str, str]:
+    """The environment of processes with this data folder and database, by default the one in the folder."""
+    return {**os.environ, "FINOPS_DATA_DIR": str(folder), "DATABASE_URL": address}
 
 
 def manage(environment: dict[str, str], *words: str) -> subprocess.Popen[str]:

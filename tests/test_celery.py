@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import redis
 
-from tests.postgres import empty_database
+from tests import postgres
 
 ROOT = Path(__file__).parent.parent
 DAY = "2026-03-02"
@@ -67,7 +67,7 @@ def test_without_a_broker_a_pull_attributes_before_it_returns(settings):
 @pytest.fixture
 def database() -> Iterator[str]:
     """The address of an empty PostgreSQL database, dropped afterwards."""
-    with empty_database() as address:
+    with postgres.database() as address:
         yield address
 
 

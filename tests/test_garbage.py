@@ -159,7 +159,6 @@ def test_months_compacted_before_go_without_a_trace():
 
 
 def test_a_reader_of_an_older_snapshot_is_not_disturbed(elsewhere):
-    finish(manage(elsewhere, "migrate", "-v0"))
     role = ("-m", "tests.warehouse_process")
     finish(python(elsewhere, *role, "write", "a", "4"))
     aged = (

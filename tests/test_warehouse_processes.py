@@ -6,7 +6,6 @@ ROUNDS = 8
 
 
 def test_two_writers_and_three_readers_lose_nothing_and_see_nothing_torn(elsewhere):
-    finish(manage(elsewhere, "migrate", "-v0"))
     role = ("-m", "tests.warehouse_process")
     readers = [python(elsewhere, *role, "read", "3") for _ in range(3)]
     writers = [python(elsewhere, *role, "write", token, str(ROUNDS)) for token in ("a", "b")]

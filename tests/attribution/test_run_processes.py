@@ -15,7 +15,6 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "finops.settings"
 import django
 django.setup()
 from django.core.management import call_command
-call_command("migrate", verbosity=0)
 from tests import commands
 commands.load(pathlib.Path(sys.argv[1]))
 """

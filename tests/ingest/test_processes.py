@@ -1,23 +1,19 @@
 """Real processes that ingest into one warehouse, and are killed while they do, on SQLite and on PostgreSQL."""
 
 import json
-import os
 import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.ingest.arrivals import bill, charge
-from tests.postgres import empty_database
-from tests.processes import finish, python
+from tests.processes import at, finish, python
 
-ROUNDS = 50
+ROUNDS = 20
 KILLS = 4
 
 
@@ -29,18 +25,6 @@ class Undisturbed:
     seconds: float
     before: bytes | list[str]
     after: bytes | list[str]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def environment(request, tmp_path) -> Iterator[dict[str, str]]:
-    with nullcontext("") if request.param == "sqlite" else empty_database() as address:
-        there = at(tmp_path / "data", address)
-        run(there, "manage.py", "migrate", "-v0")
-        yield there
-
-
-def at(folder: Path, address: str = "") -> dict[str, str]:
-    return {**os.environ, "FINOPS_DATA_DIR": str(folder), "DATABASE_URL": address}
 
 
 def run(environment: dict[str, str], *arguments: object) -> str:
@@ -118,26 +102,26 @@ def bills(tmp_path_factory) -> Undisturbed:
     return Undisturbed(("billing", later), spent, before, charges(there, folder))
 
 
-def test_two_processes_that_add_to_one_day_lose_nothing_and_repeat_nothing(environment, tmp_path):
-    run(environment, "-m", "tests.ingest.process", "add", "a", 1, tmp_path)
+def test_two_processes_that_add_to_one_day_lose_nothing_and_repeat_nothing(elsewhere, tmp_path):
+    run(elsewhere, "-m", "tests.ingest.process", "add", "a", 1, tmp_path)
     adding = ("-m", "tests.ingest.process", "add")
-    for process in [python(environment, *adding, name, ROUNDS, tmp_path) for name in ("b", "c")]:
+    for process in [python(elsewhere, *adding, name, ROUNDS, tmp_path) for name in ("b", "c")]:
         finish(process)
     expected = [f"{name}-{n}" for name in ("b", "c", "both") for n in range(ROUNDS)]
-    found = [line.split("'")[5] for line in requests(environment) if line.startswith("requests ")]
+    found = [line.split("'")[5] for line in requests(elsewhere) if line.startswith("requests ")]
     assert found == sorted([*expected, "every", "a-0"])
 
 
-def test_a_killed_ingest_of_requests_is_completed_by_the_same_command(environment, logs):
-    kill_in_the_middle(environment, logs)
-    assert requests(environment) in (logs.before, logs.after)  # all of it or none
-    run(environment, "manage.py", "ingest", *logs.command)
-    assert requests(environment) == logs.after
+def test_a_killed_ingest_of_requests_is_completed_by_the_same_command(elsewhere, logs):
+    kill_in_the_middle(elsewhere, logs)
+    assert requests(elsewhere) in (logs.before, logs.after)  # all of it or none
+    run(elsewhere, "manage.py", "ingest", *logs.command)
+    assert requests(elsewhere) == logs.after
 
 
-def test_a_killed_ingest_of_a_bill_is_completed_by_the_same_command(environment, bills, tmp_path):
-    run(environment, "manage.py", "ingest", "billing", bills.command[1].with_name("earlier.csv"))
-    kill_in_the_middle(environment, bills)
-    assert charges(environment, tmp_path) in (bills.before, bills.after)
-    run(environment, "manage.py", "ingest", *bills.command)
-    assert charges(environment, tmp_path) == bills.after
+def test_a_killed_ingest_of_a_bill_is_completed_by_the_same_command(elsewhere, bills, tmp_path):
+    run(elsewhere, "manage.py", "ingest", "billing", bills.command[1].with_name("earlier.csv"))
+    kill_in_the_middle(elsewhere, bills)
+    assert charges(elsewhere, tmp_path) in (bills.before, bills.after)
+    run(elsewhere, "manage.py", "ingest", *bills.command)
+    assert charges(elsewhere, tmp_path) == bills.after

@@ -530,7 +530,6 @@ def test_a_link_that_we_did_not_make_ends_nothing(client):
 def installation(elsewhere) -> dict[str, str]:
     """The environment of one with twenty owners to mail."""
     environment = {**elsewhere, "EMAIL_URL": ""}
-    finish(manage(environment, "migrate", "-v0"))
     fill = "from tests.reports import test_emails as t; t.many_owners()"
     finish(manage(environment, "shell", "-v0", "-c", fill))
     return environment
