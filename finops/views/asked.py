@@ -27,6 +27,7 @@ class Others:
 
     by: str
     measure: str
+    among: tuple[str, ...]  # that the address names; none: all
 
     def values(self, span: Span, where: Mapping[str, tuple[str, ...]], scope: Scope) -> tuple[str, ...]:
         """Which they are among the figures with these filters."""
@@ -64,12 +65,13 @@ class Asked:
 
     @property
     def named(self) -> list[tuple[str, str]]:
-        """Each filter with each of its values, but for the many that `others` stands for."""
+        """Each filter with each of its values as the address names them, so without the many that `others` stands for."""
         return [
             (name, value)
             for name in self.cells.where
-            if self.others is None or name != self.others.by
-            for value in self.cells.wanted(name)
+            for value in (
+                self.others.among if self.others and name == self.others.by else self.cells.wanted(name)
+            )
         ]
 
     @property
@@ -77,7 +79,8 @@ class Asked:
         """In words."""
         if self.others is None:
             return self.named
-        return [*self.named, (self.others.by, f"{len(self.cells.wanted(self.others.by))} others")]
+        by = self.others.by
+        return [*(one for one in self.named if one[0] != by), (by, f"{len(self.cells.wanted(by))} others")]
 
 
 def asked_of(data: QueryDict, scope: Scope, newest: date) -> Asked:
@@ -97,17 +100,18 @@ def asked_of(data: QueryDict, scope: Scope, newest: date) -> Asked:
     if snapshot and snapshot > warehouse.latest():
         raise UsageError(f"there is no snapshot {snapshot} yet")
     per = one_of(str(data["per"]), tuple(PER), "what a cost is divided by") if data.get("per") else ""
-    others = _others(data)
+    others = _others(data, where)
     if others:
         where[others.by] = others.values(span, where, scope)
     return Asked(Cells(where, scope), span, day, without, snapshot, closed, per, others)
 
 
-def _others(data: QueryDict) -> Others | None:
+def _others(data: QueryDict, where: Mapping[str, tuple[str, ...]]) -> Others | None:
     if not data.get("others"):
         return None
     measure = one_of(data.get("sort") or "cost", tuple(MEASURES), "a measure")
-    return Others(one_of(str(data["others"]), KEYS, "a key"), measure)
+    by = one_of(str(data["others"]), KEYS, "a key")
+    return Others(by, measure, where.get(by, ()))
 
 
 def _closed(where: dict[str, tuple[str, ...]], version: int | None) -> ClosedMonth | None:

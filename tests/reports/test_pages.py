@@ -203,7 +203,18 @@ def test_the_row_of_all_others_of_the_explorer_opens_the_days_that_it_is_the_sum
     found = client.get(to)
     assert (found.context["total"], text) == (2 * (0 + 1 + 2 + 3 + 4), "20.00")
     assert "tenant <strong>5 others</strong>" in found.content.decode()
-    assert client.get(f"{to}&day=2026-09-07").context["day_cost"] == 0 + 1 + 2 + 3 + 4
+    opened = client.get(f"{to}&day=2026-09-07")
+    assert opened.context["day_cost"] == 0 + 1 + 2 + 3 + 4
+
+    chosen = "&".join(f"tenant=t{n:03}" for n in range(2, 205))
+    to, text = next(
+        one
+        for one in shown(client.get(f"/explorer/?by=tenant&{chosen}").content.decode())
+        if "others=" in one[0]
+    )
+    found = client.get(to)
+    assert (found.context["total"], text) == (2 * (2 + 3 + 4), "18.00")
+    assert client.get(f"/explain/?{found.context['asked'].query}").context["total"] == 18
 
 
 def test_an_amount_of_the_explorer_opens_the_days_that_it_is_the_sum_of(client, finance, september):
