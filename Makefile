@@ -16,8 +16,9 @@ install:
 demo: install
 	@.venv/bin/python manage.py demo --serve
 
+# Files by name, not those with the most tests first: the few that take longest would come last.
 test: install
-	.venv/bin/python -m pytest -n 2 --dist loadfile
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: install
 	.venv/bin/ruff check .
