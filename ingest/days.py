@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 import duckdb
+from django.conf import settings
 
 from finops.core import warehouse
 from finops.core.datasets import DATASETS
@@ -26,7 +27,7 @@ ROWS_HELD = 600_000  # rows of pieces, before they go into files
 ROWS_IN_FILE = 2_000_000  # a day with more is written in parts
 SMALL_FILE = 100_000  # rows; a day's files of fewer …
 MANY_FILES = 24  # … are written anew as one where they are more than this
-WRITERS = 2  # threads, each with the sort of a day in memory
+WRITERS = 2  # threads at most, each with the sort of a day in memory
 PIECE = {"file": "VARCHAR", "line": "BIGINT", "reason": "VARCHAR"}  # what the table `piece` has of each row
 
 Item = TypeVar("Item")
@@ -382,7 +383,7 @@ def in_threads(
         finally:
             cursor.close()
 
-    with ThreadPoolExecutor(WRITERS) as pool:
+    with ThreadPoolExecutor(min(WRITERS, settings.FINOPS_CORES)) as pool:
         return list(pool.map(one, items))
 
 

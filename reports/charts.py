@@ -10,8 +10,8 @@ from typing import Any
 
 from anomalies.queries import Detail
 from reports.exploration import Exploration, Ranked
-from reports.figures import COST_TYPES, Figures
-from reports.filters import ADDITIVE, MEASURES, ExplorerQuery
+from reports.figures import ADDITIVE, COST_TYPES, MEASURES, Figures
+from reports.filters import ExplorerQuery
 from reports.overview import Overview
 
 DAYS = {"type": "date", "tickformat": "%-d %b", "hoverformat": "%A, %-d %B %Y"}

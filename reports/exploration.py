@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from finops.core import warehouse
-from reports.figures import Figures, total
-from reports.filters import MEASURES
+from reports.figures import MEASURES, Figures, total
 from reports.queries import ALL, content, figures_by
 from reports.selection import Selection
 

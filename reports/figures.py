@@ -1,6 +1,6 @@
 """Figures: costs by type beside what was served, and the unit costs that follow."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -83,6 +83,23 @@ class Figures:
         """Of what machines cost, the part that served nothing."""
         paid = self.usage + self.idle
         return self.idle / paid if paid > 0 else None
+
+
+# What can be asked of the figures; those of ADDITIVE may be stacked and summed.
+MEASURES: dict[str, tuple[str, Callable[[Figures], Decimal | int | None]]] = {
+    "cost": ("Cost", lambda one: one.cost),
+    "usage": ("Usage cost", lambda one: one.usage),
+    "idle": ("Idle cost", lambda one: one.idle),
+    "shared": ("Shared cost", lambda one: one.shared),
+    "unallocated": ("Unallocated cost", lambda one: one.unallocated),
+    "requests": ("Requests", lambda one: one.requests),
+    "predictions": ("Predictions", lambda one: one.predictions),
+    "cpp_usage": ("Cost per prediction, usage", lambda one: one.cpp_usage),
+    "cpp_loaded": ("Cost per prediction, fully loaded", lambda one: one.cpp_loaded),
+    "per_1k_usage": ("Cost per 1K tokens, usage", lambda one: one.per_1k_usage),
+    "per_1k_loaded": ("Cost per 1K tokens, fully loaded", lambda one: one.per_1k_loaded),
+}
+ADDITIVE = ("cost", "usage", "idle", "shared", "unallocated", "requests", "predictions")
 
 
 def total(figures: Iterable[Figures]) -> Figures:

@@ -1,9 +1,8 @@
 """The query strings of pages, read once: every view of the explorer is a link."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from decimal import Decimal
 from typing import TypeVar
 from urllib.parse import urlencode
 
@@ -14,26 +13,11 @@ from finops.core.datasets import KEYS
 from finops.core.errors import UsageError
 from finops.core.periods import next_month, parse_day, parse_month
 from reports.billing_periods import days_of_bill
-from reports.figures import Figures
+from reports.figures import MEASURES
 from reports.selection import GRAINS, Grain, Selection, Span
 
 Word = TypeVar("Word", bound=str)
 
-# What can be asked of the figures; those of ADDITIVE may be stacked and summed.
-MEASURES: dict[str, tuple[str, Callable[[Figures], Decimal | int | None]]] = {
-    "cost": ("Cost", lambda one: one.cost),
-    "usage": ("Usage cost", lambda one: one.usage),
-    "idle": ("Idle cost", lambda one: one.idle),
-    "shared": ("Shared cost", lambda one: one.shared),
-    "unallocated": ("Unallocated cost", lambda one: one.unallocated),
-    "requests": ("Requests", lambda one: one.requests),
-    "predictions": ("Predictions", lambda one: one.predictions),
-    "cpp_usage": ("Cost per prediction, usage", lambda one: one.cpp_usage),
-    "cpp_loaded": ("Cost per prediction, fully loaded", lambda one: one.cpp_loaded),
-    "per_1k_usage": ("Cost per 1K tokens, usage", lambda one: one.per_1k_usage),
-    "per_1k_loaded": ("Cost per 1K tokens, fully loaded", lambda one: one.per_1k_loaded),
-}
-ADDITIVE = ("cost", "usage", "idle", "shared", "unallocated", "requests", "predictions")
 # A click on a value asks for the next of these.
 DRILL_ORDER = ("team", "model", "feature", "tenant", "environment", "region", "endpoint", "model_version")
 DEFAULT_DAYS = 30

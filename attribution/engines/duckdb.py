@@ -45,10 +45,10 @@ def as_asked(con: DuckDBPyConnection, which: str, rows: int = ROWS) -> Iterator[
 
     Each part comes with the moment (microseconds) from which on those after it were asked, and so decode.
     """
+    raw = _raw("time >= make_timestamptz($first) and time < make_timestamptz($until)")
+    query = f"select * exclude (share) from ({steps.text('decoding_rows', rows=f'({raw})', which=which)})"
     for first, until in pairwise(_moments(con, rows)):
-        raw = _raw(f"time >= make_timestamptz({first}) and time < make_timestamptz({until})")
-        found = steps.text("decoding_rows", rows=f"({raw})", which=which)
-        yield con.sql(f"select * exclude (share) from ({found})").to_arrow_table(), until
+        yield con.sql(query, params={"first": first, "until": until}).to_arrow_table(), until
 
 
 def _moments(con: DuckDBPyConnection, rows: int) -> list[int]:

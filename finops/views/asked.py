@@ -13,9 +13,11 @@ from finops.core.access import Scope
 from finops.core.datasets import KEYS
 from finops.core.errors import FinopsError, UsageError
 from finops.core.periods import parse_day
-from reports.exploration import MOST_ROWS, explore, ranked
-from reports.filters import MEASURES, one_of, whole_number
+from reports.exploration import MOST_ROWS, ranked
+from reports.figures import MEASURES
+from reports.filters import one_of, whole_number
 from reports.models import ClosedMonth
+from reports.queries import figures_by
 from reports.selection import Selection, Span
 
 PER = {"predictions": "prediction", "tokens": "1K tokens"}
@@ -33,7 +35,8 @@ class Others:
         """Which they are among the figures with these filters."""
         keys = {name: wanted for name, wanted in where.items() if name in KEYS}
         period = (where.get("billing_period") or ("",))[0]
-        rows = explore(Selection(span.start, span.end, "day", (self.by,), keys, period, scope)).rows
+        selection = Selection(span.start, span.end, "day", (self.by,), keys, period, scope)
+        rows = [(value, figures) for (value,), figures in figures_by(selection, (self.by,)).items()]
         return tuple(value for value, _ in ranked(rows, self.by, self.measure)[MOST_ROWS:])
 
 

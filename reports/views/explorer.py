@@ -15,8 +15,8 @@ from finops.core.money import plain
 from finops.core.results import cached
 from reports import billing_periods, charts, queries
 from reports.exploration import MOST_ROWS, Exploration, Ranked, explore, ranked
-from reports.figures import Figures, total
-from reports.filters import MEASURES, ExplorerQuery, explorer_query
+from reports.figures import MEASURES, Figures, total
+from reports.filters import ExplorerQuery, explorer_query
 from reports.selection import GRAINS, Span
 from reports.views.access import page
 
