@@ -1,12 +1,12 @@
 """Explorations: figures by one key, dearest first, and how the dearest went over time."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from finops.core import warehouse
 from reports.figures import MEASURES, Figures, total
-from reports.queries import ALL, content, figures_by
+from reports.queries import OTHERS, content, figures_by
 from reports.selection import Selection
 
 Ranked = list[tuple[str, Figures]]
@@ -24,38 +24,43 @@ class Exploration:
 
     @cached_property
     def total(self) -> Figures:
-        return total(figures for _, figures in self.rows)
+        return total(figures for _, figures in self.periods.items() or self.rows)
 
 
-def explore(
-    selection: Selection, charted: Callable[[Ranked], Sequence[str]] = lambda rows: ()
-) -> Exploration:
-    """Figures by the selection's one key, or by period where it has none; `charted` picks the values shown over time."""
+def explore(selection: Selection, charted: Callable[[Ranked], Sequence[str]] | None = None) -> Exploration:
+    """Figures by the selection's one key, or by period where it has none; over time where `charted` picks the values
+    of the key that are told apart there."""
     snapshot = warehouse.latest()
     now = content(selection, snapshot)
     if not selection.by:
         periods = {period: one for (period,), one in figures_by(selection, ("period",), snapshot).items()}
         return Exploration(list(periods.items()), periods, {}, now)
     by = selection.by[0]
-    if _is_small(selection):
-        cells = figures_by(selection, ("period", by), snapshot, totals=True)
-        rows = [(value, one) for (period, value), one in cells.items() if period == ALL]
-        values = set(charted(rows))
-        return Exploration(
-            rows,
-            {period: one for (period, value), one in cells.items() if value == ALL},
-            {
-                (period, value): one
-                for (period, value), one in cells.items()
-                if value in values and period != ALL
-            },
-            now,
-        )
-    periods = {period: one for (period,), one in figures_by(selection, ("period",), snapshot).items()}
     rows = [(value, one) for (value,), one in figures_by(selection, (by,), snapshot).items()]
-    drawn = tuple(charted(rows))
-    series = figures_by(selection, ("period", by), snapshot, drawn) if drawn else {}
-    return Exploration(rows, periods, {(period, value): one for (period, value), one in series.items()}, now)
+    if charted is None:
+        return Exploration(rows, {}, {}, now)
+    return Exploration(rows, *_over_time(selection, charted(rows), snapshot), now)
+
+
+def _over_time(
+    selection: Selection, values: Sequence[str], snapshot: int
+) -> tuple[dict[str, Figures], dict[tuple[str, str], Figures]]:
+    """The sums of the periods, and of each the figures of these values of the selection's key."""
+    by = selection.by[0]
+    if by == "tenant":  # of many: those of a few are quicker found than told apart from the others
+        periods = figures_by(selection, ("period",), snapshot)
+        few = replace(selection, where={**selection.where, by: tuple(values)})
+        series = figures_by(few, ("period", by), snapshot) if values else {}
+        return {period: one for (period,), one in periods.items()}, {
+            (period, value): one for (period, value), one in series.items()
+        }
+    sums: dict[str, Figures] = {}
+    apart: dict[tuple[str, str], Figures] = {}
+    for (period, value), one in figures_by(selection, ("period", by), snapshot, values).items():
+        sums[period] = sums.get(period, Figures()) + one
+        if value != OTHERS:
+            apart[period, value] = one
+    return sums, apart
 
 
 def ranked(rows: Ranked, by: str, sort: str) -> Ranked:
@@ -63,13 +68,4 @@ def ranked(rows: Ranked, by: str, sort: str) -> Ranked:
     if not by and not sort:
         return sorted(rows)
     measure = MEASURES[sort or "cost"][1]
-    return sorted(rows, key=lambda row: (measure(row[1]) is None, -(measure(row[1]) or 0), row[0]))
-
-
-def _is_small(selection: Selection) -> bool:
-    """Whether all values over time are few enough to be read at once: two months of some dozens."""
-    return (
-        selection.grain != "hour"
-        and "tenant" not in selection.by
-        and (selection.grain == "month" or (selection.end - selection.start).days <= 62)
-    )
+    return sorted(rows, key=lambda row: ((of := measure(row[1])) is None, -(of or 0), row[0]))

@@ -1,6 +1,6 @@
 """The query strings of pages, read once: every view of the explorer is a link."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import TypeVar
@@ -84,6 +84,13 @@ class ExplorerQuery:
         pairs += [("billing_period", self.billing_period)] if self.billing_period else []
         return urlencode(pairs + [(key, one) for key, values in where.items() for one in values])
 
+    def rows_explained(self) -> Callable[[str], str]:
+        """`explained` of many rows; what they have in common is written once."""
+        if not self.by:
+            return self.explained
+        alike = replace(self, where=self._others_than(self.by)).explained()
+        return lambda value: f"{alike}&{urlencode({self.by: value})}"
+
     def others_explained(self) -> str:
         """The query string of the page that explains all rows beyond those that are shown; of periods there is none."""
         if not self.by:
@@ -110,6 +117,16 @@ class ExplorerQuery:
             return replace(self, start=days.start, end=days.end, by=self._next({}))
         where = {**self.where, self.by: (value,)}
         return replace(self, where=where, by=self._next(where), sort="", all_rows=False)
+
+    def rows_into(self) -> Callable[[str], str]:
+        """The query strings of `into` for many rows; what they have in common is written once."""
+        if not self.by:
+            return lambda value: self.into(value).query()
+        alike = replace(self.into(""), where=self._others_than(self.by)).query()
+        return lambda value: f"{alike}&{urlencode({self.by: value})}"
+
+    def _others_than(self, key: str) -> dict[str, tuple[str, ...]]:
+        return {name: values for name, values in self.where.items() if name != key}
 
     def _next(self, where: Mapping[str, tuple[str, ...]]) -> str:
         where = {**self.where, **where}

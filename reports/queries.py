@@ -1,6 +1,6 @@
 """The reads of allocations behind pages, mails and exports: one function each, on one snapshot, within a reader's scope."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -25,7 +25,7 @@ _PERIOD = {
     **PERIOD_OF_DAY,
     "hour": "strftime(hour, '%Y-%m-%dT%H:%M:%SZ')",
 }
-ALL = "\x00"  # in the place of a period or a key's value: the sum over all of them; no text holds it
+OTHERS = "\x00"  # in the place of a key's value: all that are not told apart; no text holds it
 # The same in two steps: rows are gathered by a moment, which is written as text once for each.
 _MOMENT = {"day": "day", "month": "date_trunc('month', day)", "hour": "hour"}
 _SHOWN = {
@@ -52,15 +52,14 @@ class _Read:
     parameters: dict[str, object]
 
 
-def _read(
-    selection: Selection, snapshot: int, by: Collection[str], values: tuple[str, ...] | None = None
-) -> _Read:
-    """To be grouped by these: keys, and `period` where the selection's grain matters."""
+def _read(selection: Selection, snapshot: int, by: Collection[str], *, reasons: bool = False) -> _Read:
+    """To be grouped by these: keys, and `period` where the selection's grain matters; costs by their `reasons` too."""
     by_period = "period" in by
     named = {*by, *selection.where, *({"team"} if selection.scope.teams is not None else ())}
     columns = [key for key in KEYS if key in named]
     bill = ["billing_period"] if selection.billing_period else []
-    of_costs, of_served = [*columns, "cost_type", "reason", *bill, "cost"], [*columns, *COUNTS]
+    of_costs = [*columns, "cost_type", *(["reason"] if reasons else []), *bill, "cost"]
+    of_served = [*columns, *COUNTS]
     span = (selection.start, selection.end)
     if selection.grain == "hour" and by_period:
         costs, served = (
@@ -80,8 +79,6 @@ def _read(
         where += _among(key, wanted)
     if selection.scope.teams is not None:
         where += _among("team", sorted(selection.scope.teams))
-    if values is not None:
-        where += _among(selection.by[0], values)
     in_period = in_month = ""
     if selection.billing_period:
         month = parse_month(selection.billing_period)
@@ -104,14 +101,18 @@ def _read(
 
 def _among(column: str, values: Iterable[str]) -> str:
     """The condition that a text column has one of the values, as literals: files that hold none of them are skipped."""
-    literals = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+    literals = _literals(values)
     return f" and {column} in ({literals})" if literals else " and false"
+
+
+def _literals(values: Iterable[str]) -> str:
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
 
 
 def load_allocations(con: DuckDBPyConnection, selection: Selection, snapshot: int | None = None) -> None:
     """Make the temporary table `allocated`, which every export of allocations reads."""
     snapshot = warehouse.latest() if snapshot is None else snapshot
-    read = _read(selection, snapshot, ("period", *selection.by))
+    read = _read(selection, snapshot, ("period", *selection.by), reasons=True)
     query = sql("allocations").format(
         period=read.period,
         keys="".join(f"{key}, " for key in selection.by),
@@ -128,29 +129,26 @@ def figures_by(
     selection: Selection,
     columns: tuple[str, ...],
     snapshot: int | None = None,
-    values: tuple[str, ...] | None = None,
-    totals: bool = False,
+    apart: Sequence[str] | None = None,
 ) -> Mapping[tuple[str, ...], Figures]:
-    """Figures of the selection by `period`, by keys that it names in `by`, or both; `values` keeps these of its key.
+    """Figures of the selection by `period`, by keys that it names in `by`, or both.
 
-    `totals`: of two columns also each by itself, with an ALL in the other's place.
+    `apart`: of its key these values alone are told apart, all others are OTHERS.
     Others may be given the same object: it is not to be changed.
     """
     snapshot = warehouse.latest() if snapshot is None else snapshot
-    read = _read(selection, snapshot, columns, values)
-    keys = "".join(f"{column}, " for column in columns if column != "period")
+    read = _read(selection, snapshot, columns)
+    keys = [column for column in columns if column != "period"]
     query = sql("figures").format(
         period=f"{_SHOWN[selection.grain]} as period, " if "period" in columns else "",
         moment=f"{_MOMENT[selection.grain]} as moment, " if "period" in columns else "",
-        keys=keys,
+        keys="".join(f"{key}, " for key in keys),
+        gathered="".join(f"{_told_apart(key, apart)}, " for key in keys),
         allocations=read.costs,
         requests=read.served,
         where=read.where,
         billing_period=read.in_period,
         month=read.in_month,
-        group=f"group by grouping sets (({', '.join(columns)}), {', '.join(f'({one})' for one in columns)})"
-        if totals
-        else "group by all",
     )
 
     def compute() -> dict[tuple[str, ...], Figures]:
@@ -158,12 +156,24 @@ def figures_by(
             rows = con.execute(query, read.parameters).fetchall()
         width = len(columns)
         return {
-            tuple(ALL if value is None else value for value in row[:width]): Figures(*row[width:])
+            tuple(OTHERS if value is None else value for value in row[:width]): Figures(*row[width:])
             for row in rows
         }
 
-    told = (columns, totals, selection.grain, read.where, repr(sorted(read.parameters.items())))
+    told = (
+        columns,
+        None if apart is None else tuple(apart),
+        selection.grain,
+        read.where,
+        repr(sorted(read.parameters.items())),
+    )
     return cached("figures", content(selection, snapshot), told, compute)
+
+
+def _told_apart(key: str, values: Sequence[str] | None) -> str:
+    if values is None:
+        return key
+    return f"case when {key} in ({_literals(values)}) then {key} end as {key}" if values else f"null as {key}"
 
 
 def content(selection: Selection, snapshot: int) -> str:

@@ -40,11 +40,16 @@ class Layer:
         return f"select {day} as day, {kept}, {summed} from {self.of} group by all"
 
 
+def _without(*keys: str) -> tuple[str, ...]:
+    return tuple(key for key in KEYS if key not in keys)
+
+
 # Tenants are many: most views do not name them, and read a tenth of the rows. Most of those name no other
-# keys than these three, and read a tenth again.
+# keys than these three, or no other than these four, and read a tenth again. Who names tenants mostly names nothing
+# else and reads a third, or one team and skips the others.
 _FIRST_KEYS = ("model", "feature", "team")
-_REST = tuple(key for key in KEYS if key not in _FIRST_KEYS)
-_OTHER_KEYS = tuple(key for key in KEYS if key != "tenant")
+_PLACES = ("team", "environment", "region", "endpoint")
+_OTHER_KEYS = _without("tenant")
 _BY_TENANT = ("tenant", "day", *_OTHER_KEYS)
 _OF_NO_VIEW = ("measure", "pool", "source", "billing_account", "service_category")
 _FEW = 8192
@@ -71,9 +76,17 @@ LAYERS = (
     Layer(
         "allocation_days_of_first_keys",
         "allocation_days",
-        (*_OF_NO_VIEW, *_REST),
+        (*_OF_NO_VIEW, *_without(*_FIRST_KEYS)),
         ("cost",),
         order=("day", *_FIRST_KEYS, "cost_type", "reason", "billing_period"),
+        row_group=_FEW,
+    ),
+    Layer(
+        "allocation_days_of_places",
+        "allocation_days",
+        (*_OF_NO_VIEW, "reason", *_without(*_PLACES)),
+        ("cost",),
+        order=("day", *_PLACES, "cost_type", "billing_period"),
         row_group=_FEW,
     ),
     Layer(
@@ -82,6 +95,22 @@ LAYERS = (
         (*_OF_NO_VIEW, "tenant"),
         ("cost",),
         order=("day", *_OTHER_KEYS, "cost_type", "reason", "billing_period"),
+        row_group=_FEW,
+    ),
+    Layer(
+        "allocation_days_of_tenants",
+        "allocation_days",
+        (*_OF_NO_VIEW, "reason", *_without("tenant")),
+        ("cost",),
+        order=("tenant", "day", "cost_type", "billing_period"),
+        row_group=_FEW,
+    ),
+    Layer(
+        "allocation_days_of_teams_tenants",
+        "allocation_days",
+        (*_OF_NO_VIEW, "reason", *_without("team", "tenant")),
+        ("cost",),
+        order=("team", "tenant", "day", "cost_type", "billing_period"),
         row_group=_FEW,
     ),
     Layer(
@@ -113,9 +142,17 @@ LAYERS = (
     Layer(
         "request_days_of_first_keys",
         "request_days",
-        _REST,
+        _without(*_FIRST_KEYS),
         tuple(COUNTS),
         order=("day", *_FIRST_KEYS),
+        row_group=_FEW,
+    ),
+    Layer(
+        "request_days_of_places",
+        "request_days",
+        _without(*_PLACES),
+        tuple(COUNTS),
+        order=("day", *_PLACES),
         row_group=_FEW,
     ),
     Layer(
@@ -124,6 +161,22 @@ LAYERS = (
         ("tenant",),
         tuple(COUNTS),
         order=("day", *_OTHER_KEYS),
+        row_group=_FEW,
+    ),
+    Layer(
+        "request_days_of_tenants",
+        "request_days",
+        _without("tenant"),
+        tuple(COUNTS),
+        order=("tenant", "day"),
+        row_group=_FEW,
+    ),
+    Layer(
+        "request_days_of_teams_tenants",
+        "request_days",
+        _without("team", "tenant"),
+        tuple(COUNTS),
+        order=("team", "tenant", "day"),
         row_group=_FEW,
     ),
     Layer("request_days_of_month", "request_days", order=_BY_TENANT, row_group=_FEW),

@@ -69,13 +69,12 @@ def explorer(request: HttpRequest) -> HttpResponse:
 def _explored(found: Exploration, query: ExplorerQuery) -> SafeString:
     """The chart and the tables: the part of the page that the figures and the query alone decide."""
     order = ranked(found.rows, query.by, query.sort)
-    rows, others = shown(found, query)
+    rows, others = shown(order, query)
+    into, explained = query.rows_into(), query.rows_explained()
     context = {
         "query": query,
         "found": found,
-        "rows": [
-            (value, figures, query.into(value).query(), query.explained(value)) for value, figures in rows
-        ],
+        "rows": [(value, figures, into(value), explained(value)) for value, figures in rows],
         "others": others,
         "others_explained": query.others_explained(),
         "headings": [(name, _heading(name), query.sorted_by(name).query()) for name in COLUMNS],
@@ -106,16 +105,16 @@ def explorer_csv(request: HttpRequest) -> HttpResponse:
     if newest is None:
         return response
     query = explorer_query(request.GET, newest)
-    rows, others = shown(explore(query.selection(scope_of(request.user))), query)
+    found = explore(query.selection(scope_of(request.user))).rows
+    rows, others = shown(ranked(found, query.by, query.sort), query)
     writer.writerow([query.by or "period", *COLUMNS, "currency"])
     for value, figures in [*rows, *([others] if others else [])]:
         writer.writerow([value, *(_exact(figures, name) for name in COLUMNS), settings.FINOPS_CURRENCY])
     return response
 
 
-def shown(found: Exploration, query: ExplorerQuery) -> tuple[Ranked, tuple[str, Figures] | None]:
-    """The rows of page and CSV alike, sorted, and what stands for those beyond the first hundreds."""
-    rows = ranked(found.rows, query.by, query.sort)
+def shown(rows: Ranked, query: ExplorerQuery) -> tuple[Ranked, tuple[str, Figures] | None]:
+    """Those of the rows in their order that page and CSV have, and what stands for those beyond the first hundreds."""
     if query.all_rows or len(rows) <= MOST_ROWS:
         return rows, None
     rest = rows[MOST_ROWS:]
