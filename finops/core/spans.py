@@ -18,7 +18,7 @@ from duckdb import DuckDBPyConnection
 from finops.core import manifest, warehouse
 from finops.core.layers import LAYERED, Layer, layers_of
 from finops.core.models import ManifestFile
-from finops.core.periods import next_month
+from finops.core.periods import ChargePeriod, next_month
 
 LOOSE = 7  # days of a month that may be newer than its layers before it is compacted again
 
@@ -200,8 +200,11 @@ def compact(loose: int = 1, progress: Callable[[date, int, int], None] | None = 
             warehouse.commit(
                 files,
                 computed_from=snapshot,
+                # Days that the month had none of as well: one that came meanwhile is in no layer.
                 unchanged=[
-                    warehouse.Partition(dataset, file.partition) for dataset, days in found for file in days
+                    warehouse.Partition(dataset, warehouse.partition(dataset, day))
+                    for dataset, _ in found
+                    for day in ChargePeriod.days(month, next_month(month))
                 ],
                 note=f"compaction of {month:%Y-%m}",
             )

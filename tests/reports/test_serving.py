@@ -119,6 +119,15 @@ def test_a_month_attributed_during_its_compaction_is_left_for_the_next(monkeypat
     assert figures.usage == Decimal("18.00")
 
 
+def test_a_day_that_is_new_in_its_month_during_the_compaction_is_not_left_out():
+    """It is in no layer, and would be taken for one that its layer holds."""
+    costs(days=WEEK[:4])
+    spans.compact(progress=lambda month, *_: costs(days=WEEK[4:5]) if month.month == 8 else None)
+    costs(days=WEEK[2:3])
+    (figures,) = queries.figures_by(Selection(START, END), ()).values()
+    assert figures.usage == 5 * 2 * Decimal("1.50")
+
+
 def test_what_was_told_before_is_told_again_without_reading(monkeypatch):
     costs()
     selection = Selection(START, END, by=("model",))
