@@ -79,18 +79,29 @@ _BLANKS["metered_measure"] = _choice(("list_price", "tokens", "latency_ms"))
 @lru_cache(512)
 def text(name: str, **blanks: str) -> str:
     """A step's SQL with its blanks filled and its comments gone."""
+    filled = {**_BLANKS, **blanks}
     body = re.sub(r"--[^\n]*", "", _file(name))
-    for blank, value in {**_BLANKS, **blanks}.items():
-        body = body.replace("{" + blank + "}", value)
-    return body
+    return re.sub(r"\{(\w+)\}", lambda blank: filled.get(blank[1], blank[0]), body)
+
+
+# Blanks may hold texts of a policy: what looks like SQL in them is none.
+_LITERAL = "'(?:[^']|'')*'"
+
+
+@lru_cache(512)
+def _statements(body: str) -> tuple[tuple[str, frozenset[str]], ...]:
+    """Its statements in order, each with the parameters that it names."""
+    return tuple(
+        (one, frozenset(re.findall(r"\$(\w+)", re.sub(_LITERAL, "", one))))
+        for one in re.findall(rf"(?:{_LITERAL}|[^';])+", body)
+        if one.strip()
+    )
 
 
 def run(con: DuckDBPyConnection, name: str, parameters: Parameters | None = None, **blanks: str) -> None:
     """Run a step's statements in order; each gets those of the parameters that it names."""
-    for body in text(name, **blanks).split(";"):
-        if body.strip():
-            named = set(re.findall(r"\$(\w+)", body))
-            con.execute(body, {name: value for name, value in (parameters or {}).items() if name in named})
+    for body, named in _statements(text(name, **blanks)):
+        con.execute(body, {name: value for name, value in (parameters or {}).items() if name in named})
 
 
 def share_out(con: DuckDBPyConnection, table: str, order: str) -> None:
