@@ -59,10 +59,10 @@ class World:
 
     def on(self, day: date) -> "World":
         """The same world under the policy that holds on this day."""
-        held = [one for one in self.policies if one.holds_on(day)]
-        if not held or held[-1] == self.policies[-1]:
+        held = [one for one in self.policies if one.holds_on(day)][-1]
+        if held == self.policies[-1]:
             return self
-        return replace(self, policy=parse(held[-1].text), policy_version=held[-1].version)
+        return replace(self, policy=parse(held.text), policy_version=held.version)
 
     def under(self, policy: Policy, holds_from: date | None = None) -> "World":
         """The same world as it would be with another policy from that day on; None: on all days."""
@@ -122,13 +122,14 @@ def _rows(file: ManifestFile | NewFile, columns: list[str] | None = None) -> pa.
 
 
 def policies_in_force(snapshot: int | None = None) -> tuple[PolicyInForce, ...]:
-    """The timetable of the policy, the newest version last; the defaults as version 0 where none was applied."""
+    """The timetable of the policy, the newest version last; the defaults as version 0 of days before the first."""
     found = [
         PolicyInForce(row["version"], row["text"], row.get("holds_from"))
         for file in warehouse.files("policy", snapshot)
         for row in _rows(file).to_pylist()
     ]
-    return tuple(sorted(found, key=lambda one: one.holds_from or date.min)) or (PolicyInForce(0, ""),)
+    found.sort(key=lambda one: one.holds_from or date.min)
+    return tuple(found) if found and found[0].holds_from is None else (PolicyInForce(0, ""), *found)
 
 
 def policy_text(snapshot: int | None = None) -> tuple[int, str]:
