@@ -35,6 +35,7 @@ class Computed:
 
     day: date
     inputs: Mapping[str, str]  # a digest of each
+    looked_at: tuple[date, date]  # first and last day whose requests and metrics may have a part in it
     files: list[warehouse.NewFile] = field(default_factory=list)
     charged: Decimal = Decimal(0)
     allocated: Decimal = Decimal(0)
@@ -84,7 +85,7 @@ def compute_rollup(
             warehouse.write(con, name, warehouse.partition(name, day), f"from {name}", days=(day, day))
             for name in ROLLED_UP
         ]
-    return Computed(day, inputs, files, seconds=time.monotonic() - started)
+    return Computed(day, inputs, (day - LOOK_BACK, day), files, seconds=time.monotonic() - started)
 
 
 @contextmanager
@@ -124,10 +125,10 @@ def compute_day(
     started = time.monotonic()
     with closing(warehouse.connect(threads=threads)) as con:
         params = rollup.day_params(day, world.currency, world.policy)
-        find_charges(con, world, day, params)
+        looked_at = find_charges(con, world, day, params)
         inputs = day_inputs(con, world, day)
         if inputs == known_inputs:
-            return Computed(day, inputs, unchanged=True)
+            return Computed(day, inputs, looked_at, unchanged=True)
         allocate(con, world, day, params)
         reconciliation.require_conserved(con)
         find_unmatched(con, world, day, params)
@@ -144,11 +145,17 @@ def compute_day(
             for name in datasets
         ]
         charged, allocated = reconciliation.require_written(con, files[0])
-    return Computed(day, inputs, files, charged, allocated, time.monotonic() - started)
+    return Computed(day, inputs, looked_at, files, charged, allocated, time.monotonic() - started)
 
 
-def find_charges(con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters) -> None:
-    """The day's parts of charges: which rule took them, and what they are in the reporting currency."""
+def find_charges(
+    con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters
+) -> tuple[date, date]:
+    """The day's parts of charges: which rule took them, and what they are in the reporting currency.
+
+    Returns the first and last day whose requests and metrics may have a part in it: a charge longer than a day knows
+    what is named on any of its days or before, and a metric what requests named before it.
+    """
     world.view(con, "charges", day, day + _DAY)
     world.view(con, "hosts")
     world.view(con, "owners")
@@ -158,11 +165,13 @@ def find_charges(con: DuckDBPyConnection, world: World, day: date, params: steps
     first, last = con.execute(
         "select min(charge_period_start)::date, max(charge_period_end)::date from charge_of_day"
     ).fetchall()[0]
-    world.name_resources(con, min(first or day, day) - 2 * LOOK_BACK, max(last or day, day) + _DAY)
+    first, last = min(first or day, day) - 2 * LOOK_BACK, max(last or day, day)
+    world.name_resources(con, first, last + _DAY)
     world.view(con, "gpu_samples", day, day + _DAY)
     rollup.find_units(con, day, params)
     for step in ("known", "rules", "windows"):
         steps.run(con, step, params)
+    return first, last
 
 
 def allocate(con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters) -> None:

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import TypeVar
 
 from attribution import completeness
-from attribution.day import Computed, compute_day, compute_rollup, digest, rollup_inputs
+from attribution.day import LOOK_BACK, ROLLED_UP, Computed, compute_day, compute_rollup, digest, rollup_inputs
 from attribution.models import RollUp, Run
 from attribution.world import World
 from finops.core import warehouse
@@ -42,27 +42,43 @@ def attribute(
     if not wanted:
         return report
     pending = wanted
+    rolled_up: set[date] = set()
     while pending:
-        world = World.at(warehouse.latest())
-        report.rolled_up += _roll_up_all(world, pending, force, workers, progress)
-        world = World.at(warehouse.latest())
+        world = _rolled_up(pending, force, workers, progress, rolled_up)
         pending = _attribute_all(world, pending, force, workers, progress, report)
+    report.rolled_up = sorted(rolled_up)
     _refresh_completeness(wanted)
     return report
 
 
+def _rolled_up(
+    days: Sequence[date], force: bool, workers: int, progress: Progress | None, rolled_up: set[date]
+) -> World:
+    """A world in which the days, and those they look back to, are rolled up as their requests are in it.
+
+    Logs may come meanwhile: then once more. Adds the days that were rolled up to `rolled_up`.
+    """
+    span = {day - timedelta(days=back) for day in days for back in range(LOOK_BACK.days + 1)}
+    by_force = set(days) if force else set()
+    while True:
+        # Before the world: what another process rolls up in between is done again, never taken for newer than it is.
+        done = dict(RollUp.objects.filter(day__in=span).values_list("day", "fingerprint"))
+        world = World.at(warehouse.latest())
+        with_requests = {file.first_day for file in world.files.get("requests", []) if file.first_day}
+        inputs = {day: rollup_inputs(world.on(day), day) for day in sorted(span & with_requests)}
+        todo = [
+            (day, found) for day, found in inputs.items() if done.get(day) != digest(found) or day in by_force
+        ]
+        if not todo:
+            return world
+        rolled_up.update(_roll_up_all(world, todo, workers, progress))
+        by_force = set()
+
+
 def _roll_up_all(
-    world: World, days: Sequence[date], force: bool, workers: int, progress: Progress | None
+    world: World, todo: Sequence[tuple[date, dict[str, str]]], workers: int, progress: Progress | None
 ) -> list[date]:
-    """Roll up the days and those they look back to, where their inputs changed."""
-    span = {day - timedelta(days=back) for day in days for back in range(8)}
-    with_requests = {file.first_day for file in world.files.get("requests", []) if file.first_day}
-    done = {rolled.day: rolled.fingerprint for rolled in RollUp.objects.filter(day__in=span)}
-    todo: list[tuple[date, dict[str, str]]] = []
-    for day in sorted(span & with_requests):
-        inputs = rollup_inputs(world.on(day), day)
-        if done.get(day) != digest(inputs) or (force and day in days):
-            todo.append((day, inputs))
+    """Roll up days, each with its inputs; those that no other process overtook."""
     threads = 1 if workers > 1 else None
     jobs = (
         (lambda day=day, inputs=inputs: compute_rollup(world.on(day), day, inputs, threads))
@@ -82,7 +98,7 @@ def _roll_up_all(
                 beside=remember,
             )
         except warehouse.Overtaken:
-            continue  # another process has just rolled up the same day; the fingerprint tells next time
+            continue  # another process has just rolled up the same day, maybe from older logs: it is looked at again
         rolled.append(computed.day)
         if progress:
             progress("roll-up", computed.day, number, len(todo))
@@ -108,7 +124,9 @@ def _attribute_all(
         if computed.unchanged:
             # Read anew, the same figures came out: the run stands for this snapshot too.
             Run.objects.filter(day=computed.day, fingerprint=computed.fingerprint).update(
-                computed_from=world.snapshot
+                computed_from=world.snapshot,
+                looked_from=computed.looked_at[0],
+                looked_until=computed.looked_at[1],
             )
             report.unchanged.append(computed.day)
         else:
@@ -119,6 +137,8 @@ def _attribute_all(
                     day=computed.day,
                     computed_from=world.snapshot,
                     snapshot=snapshot,
+                    looked_from=computed.looked_at[0],
+                    looked_until=computed.looked_at[1],
                     fingerprint=computed.fingerprint,
                     inputs=computed.inputs,
                     policy_version=world.on(computed.day).policy_version,
@@ -133,6 +153,10 @@ def _attribute_all(
                 warehouse.commit(
                     computed.files,
                     computed_from=world.snapshot,
+                    unchanged=[
+                        warehouse.Partition(name, warehouse.partition(name, computed.day))
+                        for name in ROLLED_UP
+                    ],
                     note=f"attribution of {computed.day}",
                     beside=remember,
                 )

@@ -324,6 +324,8 @@ def _attributed(con: DuckDBPyConnection, day: date) -> None:
             day=day,
             computed_from=snapshot,
             snapshot=snapshot,
+            looked_from=day,
+            looked_until=day,
             fingerprint="large organisation",
             policy_version=1,
             complete=True,

@@ -13,7 +13,7 @@ from pathlib import Path
 from django.conf import settings
 
 from attribution import queries as attributed
-from attribution.day import LOOK_BACK, WRITTEN
+from attribution.day import WRITTEN
 from finops.core import warehouse
 from finops.core.layers import LAYERS
 from finops.core.models import ManifestFile, Snapshot
@@ -21,9 +21,6 @@ from finops.core.periods import ChargePeriod
 from reports.models import ClosedMonth
 
 _LAYERS = frozenset(layer.name for layer in LAYERS)
-_LOOKED_BACK_AT = 2 * LOOK_BACK + timedelta(
-    days=1
-)  # as far as a day's computation looks at the days before it
 
 
 @dataclass(frozen=True)
@@ -84,21 +81,22 @@ class _Needs:
     """The snapshots that must stay readable: whole, or what a day is computed from."""
 
     closed: list[int]  # in order, as are the others
-    of_days: dict[date, list[int]]
+    looking_at: dict[date, list[int]]  # each day, of the runs in force: theirs who look at it
     of_any_day: list[int]
 
     @classmethod
     def now(cls) -> "_Needs":
         """Closed months, versions that were reopened too; and what explains their days and today's."""
         closed = sorted(set(ClosedMonth.objects.values_list("snapshot", flat=True)))
-        of_days: dict[date, set[int]] = {}
+        looking_at: dict[date, set[int]] = {}
         for snapshot in (None, *closed):
-            for day, run in attributed.runs(snapshot=snapshot).items():
-                of_days.setdefault(day, set()).add(run.computed_from)
+            for run in attributed.runs(snapshot=snapshot).values():
+                for looked_at in ChargePeriod.days(run.looked_from, run.looked_until + timedelta(days=1)):
+                    looking_at.setdefault(looked_at, set()).add(run.computed_from)
         return cls(
             closed,
-            {day: sorted(snapshots) for day, snapshots in of_days.items()},
-            sorted({snapshot for snapshots in of_days.values() for snapshot in snapshots}),
+            {day: sorted(snapshots) for day, snapshots in looking_at.items()},
+            sorted(set().union(*looking_at.values())),
         )
 
     def file(self, file: ManifestFile) -> bool:
@@ -111,9 +109,9 @@ class _Needs:
         if file.first_day is None or file.last_day is None:
             return _any_in_force(file, self.of_any_day)
         return any(
-            _any_in_force(file, self.of_days[day])
-            for day in ChargePeriod.days(file.first_day, file.last_day + _LOOKED_BACK_AT + timedelta(days=1))
-            if day in self.of_days
+            _any_in_force(file, self.looking_at[day])
+            for day in ChargePeriod.days(file.first_day, file.last_day + timedelta(days=1))
+            if day in self.looking_at
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from attribution import queries as attributed
-from attribution.day import LOOK_BACK
+from attribution.models import Run
 from attribution.run import Progress, Report, attribute
 from finops import garbage
 from finops.core import spans, warehouse
@@ -73,20 +73,24 @@ def outdated_days(before: date) -> list[date]:
     days = sorted(
         {day for file in warehouse.in_force().filter(dataset__in=DAILY) for day in _days(file, before)}
     )
-    return [day for day in days if day not in runs or _changed_since(runs[day].computed_from, day, changes)]
+    return [day for day in days if day not in runs or _changed_since(runs[day], changes)]
 
 
-def _changes() -> Iterator[tuple[int, date, date]]:
-    """When each input's file came or went, and the days on which that may be felt."""
+def _changes() -> Iterator[tuple[int, date, date, bool]]:
+    """When each input's file came or went, the days that it is of, and whether other days look at it."""
     for file in ManifestFile.objects.filter(dataset__in=INPUTS):
-        first, last = file.first_day or date.min, file.last_day or date.max
-        if file.dataset in ("gpu_samples", "requests") and file.last_day:
-            last += LOOK_BACK  # later days look back to the resources named and the weights measured on these
-        yield max(file.since_snapshot, file.until_snapshot or 0), first, last
+        when = max(file.since_snapshot, file.until_snapshot or 0)
+        looked_at = file.dataset in ("gpu_samples", "requests")
+        yield when, file.first_day or date.min, file.last_day or date.max, looked_at
 
 
-def _changed_since(snapshot: int, day: date, changes: Sequence[tuple[int, date, date]]) -> bool:
-    return any(when > snapshot and first <= day <= last for when, first, last in changes)
+def _changed_since(run: Run, changes: Sequence[tuple[int, date, date, bool]]) -> bool:
+    return any(
+        when > run.computed_from
+        and first <= (run.looked_until if looked_at else run.day)
+        and last >= (run.looked_from if looked_at else run.day)
+        for when, first, last, looked_at in changes
+    )
 
 
 def _days(file: ManifestFile, before: date) -> Iterator[date]:

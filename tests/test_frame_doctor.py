@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from finops import pipeline
-from tests.test_celery import BILL, DAY, land
+from tests.test_celery import BILL, DAY, REQUEST, land
 
 pytestmark = pytest.mark.django_db
 NEXT = date.fromisoformat(DAY) + timedelta(days=1)
@@ -88,3 +88,15 @@ def test_a_run_that_found_nothing_changed_is_not_asked_again(settings, tmp_path)
     assert [str(day) for day in report.unchanged] == [DAY]
     assert "2026-03-05" in [str(day) for day in report.attributed]
     assert pipeline.outdated_days(NEXT + timedelta(days=9)) == []
+
+
+def test_all_days_of_a_charge_are_outdated_once_its_resource_is_named_on_one_of_them(tmp_path):
+    bill, log = tmp_path / "bill.csv", tmp_path / "requests.jsonl"
+    bill.write_text(BILL.replace(f"{DAY}T10", "2026-03-01T00").replace(f"{DAY}T11", "2026-03-11T00"))
+    call_command("ingest", "billing", str(bill), "--source", "aws", stdout=StringIO())
+    pipeline.attribute_outdated()
+    log.write_text(REQUEST.replace(DAY, "2026-03-10"))
+    call_command("ingest", "requests", str(log), "--source", "gateway", stdout=StringIO())
+    report = pipeline.attribute_outdated()
+    assert [day.isoformat() for day in report.attributed] == [f"2026-03-{day:02d}" for day in range(1, 11)]
+    assert pipeline.outdated_days(date(2026, 4, 1)) == []

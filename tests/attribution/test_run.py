@@ -8,11 +8,19 @@ import pytest
 
 from attribution import day, policies, run, steps
 from attribution.models import PolicyChange, Run
+from attribution.preview import preview
 from attribution.reconciliation import NotConserved
 from attribution.world import policies_in_force
 from finops.core import warehouse
 from tests import commands, worlds
-from tests.attribution.allocated import DAY, attributed, given, policy
+from tests.attribution.allocated import (
+    DAY,
+    a_gpu_for_two_teams,
+    assert_allocated,
+    attributed,
+    given,
+    policy,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -185,3 +193,40 @@ def test_the_newest_of_two_policies_from_a_day_replaces_those_after_it():
     assert policies.apply("[tokens]\noutput = 6", holds_from=date(2026, 3, 1)) == (3, False)
     assert policies.apply("[tokens]\noutput = 6") == (4, True)
     assert [(one.version, one.holds_from) for one in policies_in_force()] == [(4, None)]
+
+
+def test_a_log_that_comes_while_its_day_is_rolled_up_is_attributed_with_it():
+    given("hosts", "host | resource_id\n h-1 | i-1")
+    given("charges", "resource_id | period | effective_cost\n i-1 | 2026/01/05-2026/01/06 | 10")
+    request = "time | model | tenant | resource_id | gpu_micro_ms | source\n 10:05 | chat"
+    given("requests", f"{request} | acme | i-1 | 1000000 | gateway")
+    stages = []
+
+    def deliver(stage, *_):
+        if not stages:
+            given("requests", f"{request} | globex | i-1 | 3000000 | other")
+        stages.append(stage)
+
+    run.attribute([date.fromisoformat(DAY)], progress=deliver)
+    assert stages == ["roll-up", "roll-up", "attribution"]
+    assert_allocated("tenant | cost\n acme | 2.5\n globex | 7.5")
+
+
+def test_the_first_policy_that_holds_from_a_day_leaves_days_before_it_to_the_defaults():
+    a_gpu_for_two_teams()
+    before = in_force()
+    text = '[idle]\npolicy = "platform"'
+    (tried,) = preview(text, date(2026, 1, 5), date(2026, 1, 6), holds_from=date(2026, 2, 1)).days
+    policies.apply(text, holds_from=date(2026, 2, 1))
+    report = run.attribute([tried])
+    assert (report.attributed, in_force()) == ([], before)
+
+
+@pytest.mark.parametrize("tag", ["a;b", "$day", "it's {rule}; $nothing", "--", "/*"])
+def test_a_policy_s_texts_are_texts_whatever_they_look_like(tag):
+    given("charges", f'period | effective_cost | tags\n 10:00-11:00 | 8 | {{"cost": "{tag}"}}')
+    policy(
+        f'[[rules]]\nname = "{tag}"\nwhen = {{ "Tags.cost" = "{tag}" }}\nthen = {{ pool = "p;$day" }}\n'
+        f'[[pools]]\nname = "p;$day"\ndriver = "direct_cost"\nscope = {{ team = "{tag}" }}\n'
+    )
+    assert_allocated("pool | cost_type | reason | cost\n p;$day | unallocated | no_driver | 8")

@@ -99,6 +99,8 @@ def two_weeks(
             day=day,
             computed_from=1,
             snapshot=1,
+            looked_from=day,
+            looked_until=day,
             fingerprint="",
             policy_version=0,
             complete=day not in incomplete,

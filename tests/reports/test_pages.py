@@ -380,6 +380,8 @@ def test_the_overview_compares_complete_days_with_the_same_days_of_the_month_bef
         day=date(2026, 9, 8),
         computed_from=1,
         snapshot=1,
+        looked_from=date(2026, 9, 8),
+        looked_until=date(2026, 9, 8),
         fingerprint="f",
         policy_version=1,
         complete=False,
