@@ -23,10 +23,13 @@ from finops.core.datasets import COUNTS, KEYS
 from finops.core.money import to_pico
 
 RULES_VERSION = 1  # of attribution.md as these steps carry it out; a change of either runs every day again
-LOOK_BACK = timedelta(days=7)
+LOOK_BACK = rollup.LOOK_BACK
 ROLLED_UP = rollup.TABLES
 WRITTEN = ("allocations", "allocation_days", "request_days", "unit_windows", "charge_days", "unmatched")
 _DAY = timedelta(days=1)
+_OWNER = ("kind", "name", "team")  # what of an owner decides where cost goes
+_HOST = ("host", "resource_id")
+_EARLIER = "requests of the 7 days before"
 
 
 @dataclass
@@ -64,8 +67,8 @@ def rollup_inputs(world: World, day: date) -> dict[str, str]:
             "requests": world.hashes("requests", day, day + _DAY),
             "GPU metrics": world.hashes("gpu_samples", day, day + _DAY),
             "known resources": world.hashes("named_resources", day - LOOK_BACK, day + _DAY),
-            "hosts": world.hashes("hosts"),
-            "owners": world.hashes("owners"),
+            "hosts": world.held("hosts", _HOST, day, day + _DAY),
+            "owners": world.held("owners", _OWNER, day, day + _DAY),
         }.items()
     }
 
@@ -126,12 +129,17 @@ def compute_day(
     with closing(warehouse.connect(threads=threads)) as con:
         params = rollup.day_params(day, world.currency, world.policy)
         looked_at = find_charges(con, world, day, params)
-        inputs = day_inputs(con, world, day)
-        if inputs == known_inputs:
-            return Computed(day, inputs, looked_at, unchanged=True)
-        allocate(con, world, day, params)
+        for name in ("unit_sets", "request_weights"):
+            world.view(con, name, day - _DAY, day)
+        steps.run(con, "graded_before")
+        inputs = day_inputs(con, world, day, looked_at)
+        alone = {**inputs, _EARLIER: digest("not looked at")}
+        if known_inputs is not None and known_inputs in (inputs, alone):
+            return Computed(day, known_inputs, looked_at, unchanged=True)
+        # Whether it looks back follows from its other inputs: where it did not, what it would have seen is none of them.
+        inputs = inputs if allocate(con, world, day, params) else alone
         reconciliation.require_conserved(con)
-        find_unmatched(con, world, day, params)
+        steps.run(con, "unmatched", params)
         files = [
             warehouse.write(
                 con,
@@ -174,23 +182,20 @@ def find_charges(
     return first, last
 
 
-def allocate(con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters) -> None:
-    """Every step of the day after its charges are found: leaves the table `allocation`."""
+def allocate(con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters) -> bool:
+    """Every step of the day after its charges are found: leaves the table `allocation`.
+
+    Whether it looked at earlier days.
+    """
     cost_units(con, world, day, params)
-    split_units(con, world, day, params)
+    looked_back = split_units(con, world, day, params)
     open_pools(con, world, params)
     steps.run(con, "direct", params)
     weigh_pools(con, world, params)
     steps.run(con, "shared_split", params)
     steps.share_out(con, "pool_split", "hour, cell_key")
     steps.run(con, "allocations", params)
-
-
-def find_unmatched(con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters) -> None:
-    """What did not meet, by cost: the table `unmatched_today`."""
-    for name in ("unit_sets", "request_weights"):
-        world.view(con, name, day - _DAY, day + _DAY)
-    steps.run(con, "unmatched", params)
+    return looked_back
 
 
 def cost_units(con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters) -> None:
@@ -205,19 +210,20 @@ def cost_units(con: DuckDBPyConnection, world: World, day: date, params: steps.P
     steps.share_out(con, "group_slice", "position")
 
 
-def split_units(con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters) -> None:
-    """Usage and idle of each unit, shared by weight: the tables `…_split_shared`."""
+def split_units(con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters) -> bool:
+    """Usage and idle of each unit, shared by weight: the tables `…_split_shared`. Whether it looked at earlier days."""
     steps.run(con, "busy", params)
     steps.run(con, "unit_requests", stage="window", units="unit")
     steps.run(con, "window_spans", params)
     _weigh(con, world, "window", "hour")
     steps.run(con, "costs", params)
-    _look_back(con, world, day, params)
+    looked_back = _look_back(con, world, day, params)
     for step in ("usage", "idle", "fallbacks"):
         steps.run(con, step, params)
     steps.share_out(con, "usage_split", "hour, key_id")
     steps.share_out(con, "idle_split", "hour, reduced_id")
     steps.share_out(con, "stranded_split", "model, team, environment, region")
+    return looked_back
 
 
 def open_pools(con: DuckDBPyConnection, world: World, params: steps.Parameters) -> None:
@@ -239,8 +245,11 @@ def weigh_pools(con: DuckDBPyConnection, world: World, params: steps.Parameters)
             steps.run(con, "pool_cells", {"pool": pool.name}, driver=pool.driver, scope=scope or "true")
 
 
-def _look_back(con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters) -> None:
-    """What units without weight in some window did on the whole day, and, only where that is nothing, in the week."""
+def _look_back(con: DuckDBPyConnection, world: World, day: date, params: steps.Parameters) -> bool:
+    """What units without weight in some window did on the whole day, and, only where that is nothing, in the week.
+
+    Whether it was asked what they did in the week.
+    """
     steps.run(con, "fallback_units", params)
     _weigh_long(con, world, "day", params, "$day_start", 24)
     steps.run(con, "fallback_rest", params)
@@ -250,6 +259,7 @@ def _look_back(con: DuckDBPyConnection, world: World, day: date, params: steps.P
     _weigh_long(con, world, "week", params, "$day_start - to_days(7)", 7 * 24)
     for name in _LOOKED_BACK_AT if far else ():
         world.view(con, name, day, day + _DAY)
+    return far
 
 
 def _weigh_long(
@@ -330,7 +340,9 @@ def _name_alone(con: DuckDBPyConnection, pool: Pool, params: steps.Parameters) -
         )
 
 
-def day_inputs(con: DuckDBPyConnection, world: World, day: date) -> dict[str, str]:
+def day_inputs(
+    con: DuckDBPyConnection, world: World, day: date, looked_at: tuple[date, date]
+) -> dict[str, str]:
     """A digest of each of the things that the day's allocations are computed from: same inputs, same digits."""
     columns = [
         row[0] for row in con.execute("describe part").fetchall() if row[0] not in ("charge", "rule_number")
@@ -344,6 +356,7 @@ def day_inputs(con: DuckDBPyConnection, world: World, day: date) -> dict[str, st
         "select count(*), sha256(string_agg(resource_id, chr(10) order by resource_id)) from known_resource"
     ).fetchall()
     requests = [world.hashes(name, day, day + _DAY) for name in ROLLED_UP]
+    graded = con.execute("select unit, measure from graded_before order by unit").fetchall()
     earlier = [world.hashes(name, day - LOOK_BACK, day) for name in _LOOKED_BACK_AT]
     return {
         name: digest(value)
@@ -353,11 +366,12 @@ def day_inputs(con: DuckDBPyConnection, world: World, day: date) -> dict[str, st
             "policy": (repr(world.policy), world.currency),
             "price list": prices.list_version(),
             "GPU metrics": world.hashes("gpu_samples", day, day + _DAY),
-            "hosts": world.hashes("hosts"),
-            "owners": world.hashes("owners"),
+            "hosts": world.held("hosts", _HOST, looked_at[0], looked_at[1] + _DAY),
+            "owners": world.held("owners", _OWNER, day, day + _DAY),
             "known resources": known,
             "requests": requests,
-            "requests of the 7 days before": earlier,
+            "measures of the day before": graded,
+            _EARLIER: earlier,
         }.items()
     }
 

@@ -20,6 +20,7 @@ from finops.core.errors import FinopsError
 from finops.core.periods import midnight
 
 _log = logging.getLogger(__name__)
+LOOK_BACK = timedelta(days=7)
 TABLES = ("request_keys", "unit_sets", "request_weights", "request_hours", "unplaced")
 
 
@@ -42,7 +43,7 @@ def find_units(con: DuckDBPyConnection, day: date, params: steps.Parameters) -> 
 
     Reads hosts, named_resources and gpu_samples.
     """
-    steps.run(con, "hosts", {**params, "known_since": day - timedelta(days=7)})
+    steps.run(con, "hosts", {**params, "known_since": day - LOOK_BACK})
     steps.run(con, "units", params)
 
 

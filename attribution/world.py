@@ -1,8 +1,8 @@
 """What a span of days is computed from: the files of one snapshot and the policy in force."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pyarrow as pa
 from django.conf import settings
@@ -13,7 +13,10 @@ from attribution import owners
 from attribution.policy import Policy, parse
 from finops.core import warehouse
 from finops.core.models import ManifestFile
+from finops.core.periods import midnight
 from finops.core.warehouse import NewFile
+
+_EVER, _NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class World:
     files: Mapping[str, list[ManifestFile | NewFile]]
     policies: tuple["PolicyInForce", ...] = ()
     _named: dict[str, pa.Table] = field(default_factory=dict, repr=False)
+    _spans: dict[str, list[tuple[list[str], datetime, datetime]]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def at(cls, snapshot: int) -> "World":
@@ -110,6 +114,21 @@ class World:
         for file in files:
             found[file.dataset].append(file)
         return replace(self, files=found)
+
+    def held(self, dataset: str, columns: Sequence[str], first: date, end: date) -> list[str]:
+        """What a table with valid_from and valid_to says by these columns of [first, end), each span as far as it is in."""
+        if dataset not in self._spans:
+            self._spans[dataset] = [
+                ([row[name] for name in columns], row["valid_from"] or _EVER, row["valid_to"] or _NEVER)
+                for file in self.of(dataset)
+                for row in _rows(file, [*columns, "valid_from", "valid_to"]).to_pylist()
+            ]
+        start, stop = midnight(first), midnight(end)
+        return sorted(
+            repr((names, max(since, start), min(until, stop)))
+            for names, since, until in self._spans[dataset]
+            if since < stop and until > start
+        )
 
     def hashes(self, dataset: str, first: date | None = None, end: date | None = None) -> list[str]:
         return sorted(file.sha256 for file in self.of(dataset, first, end))

@@ -64,27 +64,25 @@ unpriced as (
     join busy_cost as cost on cost.unit = metered.unit
     group by all
 ),
-two_days as (
-    select member.unit, weights.day, {measure_counts}
+counted as (
+    select member.unit, {measure_counts}
     from unit_sets as member
     join (
-        select day, unit_set, succeeded, {with_measures}, sum(requests) as requests
+        select unit_set, succeeded, {with_measures}, sum(requests) as requests
         from request_weights
-        group by day, unit_set, succeeded, {with_measures}
-    ) as weights using (day, unit_set)
-    where weights.day in ($day, $day - 1)
-    group by member.unit, weights.day
+        group by unit_set, succeeded, {with_measures}
+    ) as weights using (unit_set)
+    group by member.unit
 ),
 graded as (
-    select *, case {measure} else 'requests' end as measure from two_days where succeeded > 0
+    select *, case {measure} else 'requests' end as measure from counted where succeeded > 0
 ),
 worse as (
     select 'worse_measure' as kind, today.unit, before.measure as wanted, today.measure,
         today.succeeded - case before.measure {has_of} end as rows
     from graded as today
-    join graded as before on before.unit = today.unit and before.day = today.day - 1
-    where today.day = $day
-        and case today.measure {rank_of} else 9 end > case before.measure {rank_of} else 9 end
+    join graded_before as before on before.unit = today.unit
+    where case today.measure {rank_of} else 9 end > case before.measure {rank_of} else 9 end
 ),
 at_fault as (
     select member.unit, string_agg(distinct key.model, ', ' order by key.model) as models

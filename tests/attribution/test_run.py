@@ -109,6 +109,44 @@ def test_a_late_request_costs_its_day_and_days_that_looked_back_at_it():
     assert report.unchanged == days("2026-01-04", 1)
 
 
+def test_a_late_request_leaves_later_days_alone_that_have_requests_of_their_own():
+    a_small_world()
+    given(
+        "requests",
+        """
+        time             | model | tenant | resource_id | gpu_micro_ms | source
+        2026-01-04 10:05 | chat  | acme   | i-1         | 1000000      | other
+        2026-01-05 10:05 | chat  | acme   | i-1         | 1000000      | other
+        2026-01-06 10:05 | chat  | acme   | i-1         | 1000000      | other
+    """,
+    )
+    run.attribute(days("2026-01-04", 3))
+    late = "time | model | tenant | resource_id | gpu_micro_ms | source\n 2026-01-04 12:05 | chat | umbrella | i-1"
+    given("requests", f"{late} | 9000000 | late")
+    assert run.attribute(days("2026-01-04", 3)).attributed == days("2026-01-04", 1)
+    given("requests", f"{late.replace('gpu_micro_ms | ', '')} | later")
+    report = run.attribute(days("2026-01-04", 3))
+    assert report.reasons == {
+        date(2026, 1, 4): "requests",
+        date(2026, 1, 5): "measures of the day before",  # it no longer measures worse than the day before
+    }
+
+
+def test_an_owners_file_that_says_the_same_of_a_day_leaves_it_alone():
+    a_small_world()
+    given("hosts", "host | resource_id | valid_to\n h-1 | i-1 |\n h-2 | i-2 | 2025-12-01 00:00")
+    owners = "name | team | valid_from | cost_center\n chat | nlp | | CC-1"
+    given("owners", owners)
+    run.attribute(days("2026-01-04", 3))
+    given("hosts", "host | resource_id\n h-1 | i-1")
+    given("owners", owners.replace("CC-1", "CC-2"))
+    assert run.attribute(days("2026-01-04", 3)).attributed == []
+    given("owners", f"{owners}\n embed | vision | 2026-01-05 12:00 | CC-3")
+    report = run.attribute(days("2026-01-04", 3))
+    assert (report.attributed, report.rolled_up) == (days("2026-01-05", 2), days("2026-01-05", 1))
+    assert report.reasons[date(2026, 1, 5)] == "owners"
+
+
 def test_a_charge_of_another_day_leaves_a_day_alone():
     a_small_world()
     run.attribute(days("2026-01-04", 3))
