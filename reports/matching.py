@@ -174,7 +174,7 @@ def charges_taken(
         **{f"only_{name}": one for name, one in where.items()},
     }
     with warehouse.reading() as con:
-        warehouse.open_view(con, "charge_days", snapshot, touching=(start, end))
+        warehouse.open_view(con, "charge_days", snapshot, touching=(start, end), temp=True)
         chosen = f"charge_days where day >= $start and day < $end{tests}"
         count, cost = con.execute(
             f"select count(*), coalesce(sum(cost), 0)::decimal(38, 12) from {chosen}", values

@@ -1,10 +1,12 @@
-from datetime import date
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connections
 
 from finops.core.access import EVERYTHING, Scope
-from reports.matching import match_report, share_attributed
+from reports.matching import charges_taken, match_report, share_attributed
 from tests.tables import fill
 
 pytestmark = pytest.mark.django_db
@@ -66,3 +68,21 @@ def test_the_share_attributed_cannot_look_good_by_excluding():
 
 def test_where_there_is_no_cost_there_is_no_share():
     assert share_attributed(*SEPTEMBER).share is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_readers_at_the_same_time_are_told_the_charges_of_their_own_days():
+    days = [date(2026, 9, number) for number in range(1, 9)]
+    fill(
+        "charge_days",
+        "day | disposition | original_cost | cost\n"
+        + "\n".join(f"{day} | exclude | {day.day} | {day.day}" for day in days),
+    )
+
+    def costs_of(day: date) -> set[Decimal]:
+        found = [charges_taken(day, day + timedelta(days=1), {}, limit=10) for _ in range(20)]
+        connections.close_all()
+        return {one.cost for one in found} | {charge.cost for one in found for charge in one.charges}
+
+    with ThreadPoolExecutor(4) as readers:
+        assert list(readers.map(costs_of, days)) == [{Decimal(day.day)} for day in days]

@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from anomalies import root_cause
 from anomalies.models import Incident
 from attribution.models import Run
+from finops.core import warehouse
 from ingest.models import Delivery, DeliveryFile, Problem
 from reports import exports
 from reports.selection import Selection
@@ -167,6 +168,17 @@ def test_an_empty_warehouse_says_what_to_do(client, finance, address):
     response = client.get(address)
     assert response.status_code == 200
     assert 'class="empty"' in response.content.decode()
+
+
+def test_no_page_leaves_anything_to_the_others_in_the_duckdb_that_they_share(
+    client, finance, september, held, incidents
+):
+    client.force_login(finance)
+    for address in PAGES:
+        client.get(address)
+    with warehouse.reading() as con:
+        assert con.execute("select view_name from duckdb_views() where not internal").fetchall() == []
+        assert con.execute("select table_name from duckdb_tables() where not internal").fetchall() == []
 
 
 def shown(html):
