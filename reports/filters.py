@@ -21,6 +21,7 @@ Word = TypeVar("Word", bound=str)
 # A click on a value asks for the next of these.
 DRILL_ORDER = ("team", "model", "feature", "tenant", "environment", "region", "endpoint", "model_version")
 DEFAULT_DAYS = 30
+MOST = 1_000_000_000  # of what is numbered: far below what databases count to
 
 
 @dataclass(frozen=True)
@@ -179,8 +180,8 @@ def one_of(value: str, words: tuple[Word, ...], what: str) -> Word:
 
 def whole_number(text: str) -> int:
     """The number of a page, a version or a snapshot. Raises UsageError."""
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise UsageError(f"{text!r} is not a number: expected 1 or more")
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MOST)) and 1 <= int(text) <= MOST):
+        raise UsageError(f"{text!r} is not a number: expected 1 to {MOST:,}")
     return int(text)
 
 

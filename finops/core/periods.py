@@ -52,15 +52,26 @@ def previous_month(day: date) -> date:
     return (day.replace(day=1) - timedelta(days=1)).replace(day=1)
 
 
+YEARS = range(1970, 3000)  # far from where calendars end: days can be counted on and back
+
+
 def parse_day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"{text!r} is not a date: expected YYYY-MM-DD") from error
+    """A day as `2026-09-07`, and written in no other way. Raises UsageError."""
+    return _parse(text, text, "a date: expected YYYY-MM-DD")
 
 
 def parse_month(text: str) -> date:
+    """The first day of a month as `2026-09`, and written in no other way. Raises UsageError."""
+    return _parse(text, f"{text}-01", "a month: expected YYYY-MM")
+
+
+def _parse(text: str, day: str, expected: str) -> date:
     try:
-        return datetime.strptime(text, "%Y-%m").date()
+        found = date.fromisoformat(day)
     except ValueError as error:
-        raise UsageError(f"{text!r} is not a month: expected YYYY-MM") from error
+        raise UsageError(f"{text!r} is not {expected}") from error
+    if found.isoformat() != day:  # 20260907 and 2026-W37-1 are ISO as well
+        raise UsageError(f"{text!r} is not {expected}")
+    if found.year not in YEARS:
+        raise UsageError(f"{text!r} is too far away: expected a year from {YEARS[0]} to {YEARS[-1]}")
+    return found

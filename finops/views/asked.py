@@ -99,9 +99,7 @@ def asked_of(data: QueryDict, scope: Scope, newest: date) -> Asked:
     if day and day not in span:
         raise UsageError(f"{day} is not one of the days from {span.start} to {span.last}")
     closed = _closed(where, whole_or_none(data.get("version")))
-    snapshot = closed.snapshot if closed else whole_or_none(data.get("snapshot"))
-    if snapshot and snapshot > warehouse.latest():
-        raise UsageError(f"there is no snapshot {snapshot} yet")
+    snapshot = closed.snapshot if closed else snapshot_of(data.get("snapshot"))
     per = one_of(str(data["per"]), tuple(PER), "what a cost is divided by") if data.get("per") else ""
     others = _others(data, where)
     if others:
@@ -138,6 +136,14 @@ def span_of(start: str | None, end: str | None, day: date) -> Span:
     if span.length < 1:
         raise UsageError(f"{start} to {end} holds no day: the end is not included")
     return span
+
+
+def snapshot_of(text: str | None) -> int | None:
+    """The number of a snapshot that there is; None where none is named."""
+    snapshot = whole_or_none(text)
+    if snapshot and snapshot > warehouse.latest():
+        raise UsageError(f"there is no snapshot {snapshot} yet")
+    return snapshot
 
 
 def whole_or_none(text: str | None) -> int | None:

@@ -217,3 +217,10 @@ def test_a_file_that_cannot_be_written_is_said_in_one_line(tmp_path, what):
     for target in (tmp_path, tmp_path / "missing" / "x.csv"):
         with pytest.raises(CommandError, match="cannot be written: no such folder"):
             call_command("export", *what, "--start", "2026-09-07", "--end", "2026-09-09", "-o", str(target))
+
+
+@pytest.mark.parametrize("period", ["2026-9", " 2026-09", "9999-12"])
+def test_a_billing_period_that_no_bill_can_have_is_refused(day, tmp_path, period):
+    days = ("--start", "2026-09-07", "--end", "2026-09-09", "-o", str(tmp_path / "x.csv"))
+    with pytest.raises(CommandError, match=r"expected YYYY-MM|expected a year"):
+        call_command("export", "allocations", "--grain", "day", "--billing-period", period, *days)

@@ -278,6 +278,43 @@ def test_a_wrong_address_is_answered_in_words(client, finance, september, query)
     assert "expected" in response.content.decode() or "no day" in response.content.decode()
 
 
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("/?month=9999-12", "expected a year from 1970 to 2999"),
+        ("/?month=2026-9", "expected YYYY-MM"),
+        ("/explorer/?billing_period=9999-12", "expected a year"),
+        ("/explorer/?billing_period=2026-9", "expected YYYY-MM"),
+        ("/explorer/?start=20260901&end=2026-10-01", "expected YYYY-MM-DD"),
+        ("/explorer/table.csv?start=2026-W36-1&end=2026-10-01", "expected YYYY-MM-DD"),
+        ("/match/?end=0001-01-05", "expected a year"),
+        ("/explain/?start=0001-01-01&end=2026-10-01", "expected a year"),
+        (f"/explain/charges/?page={'9' * 22}", "expected 1 to 1,000,000,000"),
+        (f"/explain/charges/?page={'9' * 4400}", "expected 1 to 1,000,000,000"),
+        ("/explain/charges/?snapshot=900", "there is no snapshot 900 yet"),
+        ("/explain/?snapshot=900", "there is no snapshot 900 yet"),
+        (f"/statements/2026-09/?version={'9' * 4400}", "expected 1 to 1,000,000,000"),
+        ("/api/allocations?start=2026-09-01&end=2026-10-01&billing_period=2026-9", "expected YYYY-MM"),
+        ("/api/allocations?start=2026-09-01&end=9999-12-31", "expected a year"),
+    ],
+)
+def test_a_date_or_number_that_cannot_be_meant_is_refused_with_what_was_expected(
+    client, finance, september, address, said
+):
+    client.force_login(finance)
+    response = client.get(address)
+    assert response.status_code == 400
+    assert said in response.content.decode()
+
+
+def test_a_month_in_which_nothing_was_billed_is_empty(client, finance, september):
+    client.force_login(finance)
+    for period in ("2026-01", "2999-12", "1970-01"):
+        response = client.get(f"/explorer/?billing_period={period}")
+        assert response.status_code == 200
+        assert 'class="empty"' in response.content.decode()
+
+
 def test_views_by_calendar_say_so_and_those_of_a_bill_too(client, finance, september):
     client.force_login(finance)
     assert "by calendar day; statements are by billing period" in client.get("/explorer/").content.decode()
