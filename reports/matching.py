@@ -97,17 +97,17 @@ def share_attributed(start: date, end: date, snapshot: int | None = None) -> Sha
     )
     days = {"start": start, "end": end}
 
-    def compute() -> list[tuple[Decimal, Decimal, Decimal, Decimal, Mapping[str, Decimal]]]:
+    def compute() -> ShareAttributed:
         with warehouse.reading() as con:
             query = sql("share_attributed").format(allocation_days=allocations.text, charge_days=charges.text)
             row = con.execute(query, days).fetchone()
             assert row is not None  # an aggregate has one row
             unconverted = con.execute(sql("unconverted").format(charge_days=charges.text), days).fetchall()
         reached, adrift, by_default, by_rule = row
-        return [(reached, adrift, by_default, by_rule, dict(unconverted))]
+        return ShareAttributed(reached, adrift, by_default, by_rule, dict(unconverted))
 
     now = spans.content(["allocation_days", "charge_days"], start, end, snapshot)
-    return ShareAttributed(*cached("share attributed", now, (start, end), compute)[0])
+    return cached("share attributed", now, (start, end), compute)
 
 
 # By what the charges of a span may be chosen; `name` as the match report names what was excluded.

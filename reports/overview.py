@@ -76,30 +76,28 @@ def overview_of(month: date | None, scope: Scope) -> Overview | None:
     selection = Selection(before.start, whole.end, "day", ("model",), scope=scope)
     now = content(selection, snapshot)
 
-    def compute() -> list[Overview]:
+    def compute() -> Overview:
         found = figures_by(selection, ("period", "model"), snapshot)
         now_by, then_by = _by_model(found, span, skipped), _by_model(found, before, skipped_before)
         models = [
             ModelFigures(model, now_by.get(model, Figures()), then_by.get(model, Figures()))
             for model in sorted({*now_by, *then_by})
         ]
-        return [
-            Overview(
-                span,
-                before,
-                total(now_by.values()),
-                total(then_by.values()),
-                sorted(models, key=lambda one: (not one.model, -one.now.cost)),
-                _by_day(found, whole),
-                _by_day(found, before),
-                incomplete_of_month,
-                now,
-                frozenset(skipped),
-                frozenset(skipped_before),
-            )
-        ]
+        return Overview(
+            span,
+            before,
+            total(now_by.values()),
+            total(then_by.values()),
+            sorted(models, key=lambda one: (not one.model, -one.now.cost)),
+            _by_day(found, whole),
+            _by_day(found, before),
+            incomplete_of_month,
+            now,
+            frozenset(skipped),
+            frozenset(skipped_before),
+        )
 
-    return cached("overview", now, (scope, span, repr(incomplete_of_month)), compute)[0]
+    return cached("overview", now, (scope, span, repr(incomplete_of_month)), compute)
 
 
 def _compared(first: date, last: date, incomplete: Mapping[date, str]) -> tuple[Span, Span]:

@@ -4,21 +4,22 @@ Nothing is told stale: other files are another key. What a reader may see is par
 so that no two scopes share a result.
 """
 
+import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sized
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TypeVar
 
 from django.conf import settings
 
-Result = TypeVar("Result", bound=Sized)
+Result = TypeVar("Result")
 
 
 class Results:
     """The results asked for last, up to a size in all; safe to share between threads."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, Sized] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[object, int]] = OrderedDict()  # with its bytes
         self._bytes = 0
         self._busy: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -28,12 +29,12 @@ class Results:
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
-                return self._kept[key]  # type: ignore[return-value]
+                return self._kept[key][0]  # type: ignore[return-value]
             mine = self._busy.setdefault(key, threading.Lock())
         with mine:
             with self._lock:
                 if key in self._kept:
-                    return self._kept[key]  # type: ignore[return-value]
+                    return self._kept[key][0]  # type: ignore[return-value]
             try:
                 result = compute()
                 self._keep(key, result)
@@ -42,18 +43,31 @@ class Results:
                 with self._lock:
                     self._busy.pop(key, None)
 
-    def _keep(self, key: Hashable, result: Sized) -> None:
+    def _keep(self, key: Hashable, result: object) -> None:
+        size = _size((key, result))
         with self._lock:
-            self._kept[key] = result
-            self._bytes += _size(result)
+            _, replaced = self._kept.pop(key, (None, 0))
+            self._kept[key] = (result, size)
+            self._bytes += size - replaced
             while self._bytes > settings.FINOPS_CACHE_MB * 1024**2:
-                _, dropped = self._kept.popitem(last=False)
-                self._bytes -= _size(dropped)
+                _, (_, dropped) = self._kept.popitem(last=False)
+                self._bytes -= dropped
 
 
-def _size(result: Sized) -> int:
-    """About how many bytes it takes: a row of figures is a KiB of Python objects."""
-    return 1024 + (len(result) if isinstance(result, str) else 1024 * len(result))
+_MEASURED = 16  # of many things that stand in a row, and are much alike
+
+
+def _size(kept: object) -> int:
+    """About how many bytes it takes with all that it holds, in little time: of many rows some are measured."""
+    held: Sequence[object] = ()
+    if isinstance(kept, Mapping):
+        held = list(kept.items())
+    elif isinstance(kept, (list, tuple, set, frozenset)):
+        held = list(kept)
+    elif hasattr(kept, "__dict__"):
+        held = list(vars(kept).values())
+    some = held[:: max(1, len(held) // _MEASURED)]
+    return sys.getsizeof(kept) + (sum(map(_size, some)) * len(held) // len(some) if some else 0)
 
 
 _results = Results()

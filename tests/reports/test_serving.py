@@ -2,6 +2,7 @@
 
 import csv
 import io
+import tracemalloc
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -11,7 +12,9 @@ import pytest
 from finops.core import results, spans, warehouse
 from finops.core.access import EVERYTHING, Scope
 from reports import exports, matching, queries
-from reports.exploration import explore
+from reports.exploration import Exploration, explore
+from reports.figures import Figures
+from reports.overview import overview_of
 from reports.selection import Selection
 from tests.tables import fill
 
@@ -196,6 +199,56 @@ def test_memory_is_bounded_and_forgets_what_was_asked_for_longest_ago(settings):
     for number in (39, 0, 1):
         kept.get(number, lambda number=number: asked.append(number) or "again")
     assert asked == [1]
+
+
+def figures(count):
+    """Of so many models, all other objects."""
+    return [
+        Figures(usage=Decimal(f"{number}.000000000001"), requests=10**9 + number) for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        lambda: "\U0001f4b8" * 50_000,
+        lambda: {(f"model-{number}",): one for number, one in enumerate(figures(500))},
+        lambda: Exploration(list(zip(map(str, range(500)), figures(500), strict=True)), {}, {}, ""),
+        lambda: [figures(500)],
+    ],
+)
+def test_what_is_remembered_takes_no_more_memory_than_the_setting_says(settings, told):
+    settings.FINOPS_CACHE_MB = 2
+    kept = results.Results()
+    tracemalloc.start()
+    try:
+        for number in range(40):
+            kept.get(number, told)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 0.5 < taken / 1024**2 < 2.5
+
+
+def test_overviews_of_many_readers_take_no_more_memory_than_the_setting_says(settings):
+    keys = "day | model | team | cost_type | cost"
+    rows = [
+        f"2026-09-0{day} | m{number} | t{number % 30} | usage | {number}.01"
+        for day in (1, 2)
+        for number in range(300)
+    ]
+    fill("allocation_days", f"{keys}\n" + "\n".join(rows))
+    overview_of(None, EVERYTHING)
+    settings.FINOPS_CACHE_MB = 4
+    results._results = results.Results()
+    tracemalloc.start()
+    try:
+        for number in range(30):
+            overview_of(None, Scope(frozenset(f"t{one}" for one in range(30) if one != number)))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken / 1024**2 < 4.5
 
 
 @pytest.fixture
