@@ -8,12 +8,15 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db import connections
+from django.db import OperationalError, connections
+from django.db.models import Q
 from django.utils import timezone
 
 from attribution.models import PolicyPreview
@@ -24,7 +27,10 @@ from finops.core.errors import FinopsError
 from finops.core.periods import next_month
 
 log = logging.getLogger(__name__)
-SILENT = timedelta(minutes=2)  # one that shows no sign of life for so long died with its process
+SILENT = timedelta(
+    minutes=2
+)  # one that shows no sign of life for so long died with its process, or never began
+BEGUN = "begun"  # the first stage: before it, nobody computes
 
 
 def ask(text: str, month: date, by: str) -> PolicyPreview:
@@ -42,13 +48,13 @@ def ask(text: str, month: date, by: str) -> PolicyPreview:
 
 
 def look_after(found: PolicyPreview) -> None:
-    """Begin a preview again whose process died."""
+    """Begin a preview again whose process died; a day may take long, but who computes it shows that it lives."""
     if found.state == PolicyPreview.WAITING and timezone.now() - found.touched_at > SILENT:
         _begin(found)
 
 
 def _begin(found: PolicyPreview) -> None:
-    found.state, found.days_done, found.error = PolicyPreview.WAITING, 0, ""
+    found.state, found.stage, found.days_done, found.error = PolicyPreview.WAITING, "", 0, ""
     found.save()
     if settings.CELERY_BROKER_URL:
         from finops.tasks import preview_policy
@@ -65,11 +71,44 @@ def _in_thread(number: int) -> None:
         connections.close_all()
 
 
+def _claimed(number: int) -> bool:
+    """Whether the preview is the caller's to compute: nobody else does, and it is still to be done."""
+    now = timezone.now()
+    free = Q(stage="") | Q(touched_at__lt=now - SILENT)
+    waiting = PolicyPreview.objects.filter(free, pk=number, state=PolicyPreview.WAITING)
+    return waiting.update(stage=BEGUN, touched_at=now) == 1
+
+
+@contextmanager
+def _showing_life(number: int) -> Iterator[None]:
+    """In the block the preview is touched several times as often as it must be, however long a day takes."""
+    over = threading.Event()
+
+    def touch() -> None:
+        try:
+            while not over.wait(SILENT.total_seconds() / 6):
+                try:
+                    PolicyPreview.objects.filter(pk=number).update(touched_at=timezone.now())
+                except OperationalError:  # a database that is busy or restarts: the next sign will do
+                    log.warning("preview %s could show no sign of life", number, exc_info=True)
+                    connections.close_all()
+        finally:
+            connections.close_all()
+
+    beside = threading.Thread(target=touch, name=f"life of preview {number}", daemon=True)
+    beside.start()
+    try:
+        yield
+    finally:
+        over.set()
+        beside.join()
+
+
 def run(number: int) -> None:
-    """Compute a preview and keep what it says."""
-    found = PolicyPreview.objects.get(pk=number)
-    if found.state == PolicyPreview.DONE:
+    """Compute a preview and keep what it says, unless somebody else does or did."""
+    if not _claimed(number):
         return
+    found = PolicyPreview.objects.get(pk=number)
     started = time.monotonic()
 
     def progress(stage: str, day: date, done: int, total: int) -> None:
@@ -78,15 +117,16 @@ def run(number: int) -> None:
         )
 
     try:
-        result = preview(
-            found.text,
-            found.month,
-            next_month(found.month),
-            holds_from=found.month,
-            snapshot=found.snapshot,
-            workers=settings.FINOPS_CORES,
-            progress=progress,
-        )
+        with _showing_life(number):
+            result = preview(
+                found.text,
+                found.month,
+                next_month(found.month),
+                holds_from=found.month,
+                snapshot=found.snapshot,
+                workers=settings.FINOPS_CORES,
+                progress=progress,
+            )
     except FinopsError as error:
         found.state, found.error = PolicyPreview.FAILED, str(error)
     except Exception:

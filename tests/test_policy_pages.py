@@ -1,7 +1,8 @@
 """The policy's pages: a month tried under another text, put in force from a month on with a reason, kept as history."""
 
+import threading
 import time
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -91,9 +92,51 @@ def test_a_preview_whose_process_died_begins_again(client, finance, january, mon
         client.post("/policy/preview", {"text": PLATFORM, "month": "2026-01"})
     assert PolicyPreview.objects.get().state == PolicyPreview.WAITING
     with monkeypatch.context() as later:
-        later.setattr(previews, "SILENT", previews.timedelta(0))
+        later.setattr(previews, "SILENT", timedelta(0))
         client.get(f"/policy/previews/{PolicyPreview.objects.get().pk}/")
     assert tried(client).context["preview"].state == PolicyPreview.DONE
+
+
+def test_a_preview_of_a_day_that_takes_long_is_computed_once_however_often_its_page_is_looked_at(
+    client, finance, january, monkeypatch
+):
+    monkeypatch.setattr(previews, "SILENT", timedelta(seconds=0.6))
+    begun, over = [], threading.Event()
+    compute = previews.preview
+
+    def slow(*args, **named):
+        begun.append(args)
+        over.wait(30)
+        return compute(*args, **named)
+
+    monkeypatch.setattr(previews, "preview", slow)
+    client.force_login(finance)
+    page = client.post("/policy/preview", {"text": PLATFORM, "month": "2026-01"})["Location"]
+    for _ in range(20):
+        client.get(page)
+        time.sleep(0.1)
+    over.set()
+    assert tried(client).context["preview"].state == PolicyPreview.DONE
+    assert len(begun) == 1
+
+
+def test_a_preview_asked_of_two_workers_is_computed_by_one(client, finance, january, monkeypatch):
+    monkeypatch.setattr(previews, "_begin", lambda found: None)  # it waits in the queue of the broker
+    client.force_login(finance)
+    client.post("/policy/preview", {"text": PLATFORM, "month": "2026-01"})
+    number = PolicyPreview.objects.get().pk
+    compute, begun = previews.preview, []
+
+    def asked_again(*args, **named):
+        begun.append(args)
+        if len(begun) == 1:
+            previews.run(number)
+        return compute(*args, **named)
+
+    monkeypatch.setattr(previews, "preview", asked_again)
+    previews.run(number)
+    previews.run(number)
+    assert (len(begun), PolicyPreview.objects.get().state) == (1, PolicyPreview.DONE)
 
 
 def test_a_mistake_is_named_with_its_line_and_nothing_begins(client, finance, january):
