@@ -301,7 +301,7 @@ def _finish(delivery: Delivery, state: str, message: str, by: Delivery | None = 
         delivery.replaced_by = by
     delivery.save()
     if state != Delivery.State.HELD:
-        shutil.rmtree(quarantine(delivery), ignore_errors=True)
+        transaction.on_commit(_sweep_quarantine)
 
 
 def _keep_problems(context: Context, staged: Staged) -> None:
@@ -322,7 +322,21 @@ def _keep_problems(context: Context, staged: Staged) -> None:
 
 def quarantine(delivery: Delivery) -> Path:
     """Where the files of a held delivery wait."""
-    return Path(settings.FINOPS_DATA_DIR) / "quarantine" / str(delivery.pk)
+    return _quarantines() / str(delivery.pk)
+
+
+def _quarantines() -> Path:
+    return Path(settings.FINOPS_DATA_DIR) / "quarantine"
+
+
+def _sweep_quarantine() -> None:
+    """Delete the files of deliveries that are decided, also of one whose process was killed before it could."""
+    folders = {folder.name: folder for folder in _quarantines().glob("*") if folder.name.isdecimal()}
+    undecided = Delivery.objects.filter(
+        pk__in=folders, state__in=[Delivery.State.STARTED, Delivery.State.HELD]
+    )
+    for name in folders.keys() - {str(pk) for pk in undecided.values_list("pk", flat=True)}:
+        shutil.rmtree(folders[name], ignore_errors=True)
 
 
 def _hold(context: Context, reasons: Sequence[str]) -> None:
