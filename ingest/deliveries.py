@@ -194,14 +194,14 @@ def _committed(
     for attempt in range(ATTEMPTS):
         basis = warehouse.latest()
         known = loaded_already(delivery.fingerprint)
-        if known:
+        if known and known != delivery:
             _finish(delivery, Delivery.State.SUPERSEDED, "the same was loaded meanwhile", by=known)
             return Outcome(known, already_there=True), []
         change = loader.change(context, basis)
         if (holds or change.holds) and not released:
             _hold(context, [*holds, *change.holds])
         try:
-            _commit(delivery, change, basis)
+            _commit(delivery, change, basis, released)
         except warehouse.Overtaken:
             time.sleep(random.uniform(0, min(0.02 * (attempt + 1), 0.5)))  # let the other writer finish
             continue
@@ -209,17 +209,18 @@ def _committed(
     raise FinopsError(f"delivery {delivery.pk}: other deliveries kept changing the same data; try again")
 
 
-def _commit(delivery: Delivery, change: Change, basis: int) -> None:
+def _commit(delivery: Delivery, change: Change, basis: int, released: bool) -> None:
     """Put the files in force and the delivery with them, in one transaction."""
     delivery.rows, delivery.duplicate_rows = change.rows, change.duplicate_rows
 
     def beside(snapshot: int | None) -> None:
+        if released:
+            _held(delivery.pk)  # still: somebody else may have decided meanwhile
         if snapshot is not None:
             change.beside(snapshot)
         delivery.snapshot = snapshot
         _finish(delivery, Delivery.State.LOADED, "")
-        for stale in _unfinished(delivery):
-            _finish(stale, Delivery.State.SUPERSEDED, f"delivery {delivery.pk} brought the same", by=delivery)
+        _supersede_unfinished(delivery)
         Delivery.objects.filter(
             state=Delivery.State.FAILED,
             kind=delivery.kind,
@@ -228,7 +229,7 @@ def _commit(delivery: Delivery, change: Change, basis: int) -> None:
         ).update(replaced_by=delivery)
 
     if change.is_empty:
-        with transaction.atomic():
+        with warehouse.the_commit_lock():
             beside(None)
         return
     warehouse.commit(
@@ -260,8 +261,8 @@ def loaded_already(fingerprint: str) -> Delivery | None:
     return None
 
 
-def _unfinished(delivery: Delivery) -> list[Delivery]:
-    """Earlier deliveries that were killed or wait for a person, and have no file that this one has not."""
+def _supersede_unfinished(delivery: Delivery) -> None:
+    """End earlier deliveries that were killed or wait for a person, and have no file that this one has not."""
     brought = set(delivery.files.values_list("sha256", flat=True))
     earlier = Delivery.objects.filter(
         kind=delivery.kind,
@@ -269,7 +270,9 @@ def _unfinished(delivery: Delivery) -> list[Delivery]:
         state__in=[Delivery.State.STARTED, Delivery.State.HELD],
         pk__lt=delivery.pk,
     )
-    return [one for one in earlier if set(one.files.values_list("sha256", flat=True)) <= brought]
+    for one in earlier:
+        if set(one.files.values_list("sha256", flat=True)) <= brought:
+            _finish(one, Delivery.State.SUPERSEDED, f"delivery {delivery.pk} brought the same", by=delivery)
 
 
 @transaction.atomic
@@ -346,9 +349,9 @@ def _hold(context: Context, reasons: Sequence[str]) -> None:
     kept.mkdir(parents=True, exist_ok=True)
     for file, row in zip(context.files, delivery.files.all(), strict=True):
         shutil.copyfile(file.path, kept / str(row.pk))
-    _finish(delivery, Delivery.State.HELD, "; ".join(reasons))
-    for before in _unfinished(delivery):
-        _finish(before, Delivery.State.SUPERSEDED, f"delivery {delivery.pk} brought the same", by=delivery)
+    with warehouse.the_commit_lock():  # nobody accepts those before at the same time
+        _finish(delivery, Delivery.State.HELD, "; ".join(reasons))
+        _supersede_unfinished(delivery)
     raise Held(delivery)
 
 
@@ -364,18 +367,23 @@ def accept(delivery_id: int, report: Report = silent) -> Outcome:
         context = Context(delivery, files, _connect(delivery), spool, report, delivery.source)
         try:
             return _load(context, released=True)
+        except (FinopsError, OSError):
+            _held(delivery_id)  # says so where the files went because somebody else has decided
+            raise
         finally:
             context.con.close()
 
 
 def reject(delivery_id: int, reason: str = "") -> Delivery:
     """Refuse a held delivery; its files are deleted, its problems stay."""
-    delivery = _held(delivery_id)
-    _finish(delivery, Delivery.State.REJECTED, f"rejected: {reason or delivery.message}")
+    with warehouse.the_commit_lock():
+        delivery = _held(delivery_id)
+        _finish(delivery, Delivery.State.REJECTED, f"rejected: {reason or delivery.message}")
     return delivery
 
 
 def _held(delivery_id: int) -> Delivery:
+    """The delivery, which nobody has decided on; that stays so only where the commit lock is held."""
     delivery = Delivery.objects.filter(pk=delivery_id).first()
     if delivery is None:
         raise UsageError(f"there is no delivery {delivery_id}; see `deliveries list`")
