@@ -57,7 +57,10 @@ def detect(progress: Progress | None = None) -> Report:
 
 
 def _keep(found: Sequence[Incident]) -> tuple[int, int]:
-    """Make the stored incidents those found: new ones added, known ones brought up to date, others resolved."""
+    """Make the stored incidents those found: new ones added, known ones brought up to date, others resolved.
+
+    One that was resolved here and comes back is open again; what a person has resolved stays so.
+    """
     fields = [one.name for one in Incident._meta.get_fields() if one.name not in PERSONAL]
     new = 0
     with transaction.atomic():
@@ -72,13 +75,16 @@ def _keep(found: Sequence[Incident]) -> tuple[int, int]:
             left.remove(known)
             for name in fields:
                 setattr(known, name, getattr(incident, name))
+            if known.state == Incident.RESOLVED and not known.changed_by:
+                known.state, known.note = Incident.OPEN, ""
             known.save()
             incident.pk = known.pk
         gone = 0
         for incident in left:
             if incident.state != Incident.RESOLVED:
                 incident.state, incident.note = Incident.RESOLVED, "no longer in the figures"
-                incident.save(update_fields=["state", "note"])
+                incident.changed_by, incident.changed_at = "", None
+                incident.save(update_fields=["state", "note", "changed_by", "changed_at"])
                 gone += 1
     return new, gone
 

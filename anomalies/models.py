@@ -10,7 +10,7 @@ class Incident(models.Model):
 
     The slice is the narrowest that explains most of the change: its empty columns are any value. One row
     however often detection runs; the state is a person's, except that what the
-    figures no longer show is resolved.
+    figures no longer show is resolved, and open again where they show it again.
     """
 
     METRICS = {"cost": "cost", "unit_cost": "cost per prediction", "idle": "idle cost"}
@@ -42,7 +42,7 @@ class Incident(models.Model):
     snapshot = models.BigIntegerField()
     state = models.CharField(max_length=12, choices=STATES, default=OPEN)
     note = models.CharField(max_length=400, blank=True)
-    changed_by = models.CharField(max_length=200, blank=True)
+    changed_by = models.CharField(max_length=200, blank=True)  # empty: by nobody, or by detection
     changed_at = models.DateTimeField(null=True, blank=True)
     found_at = models.DateTimeField(auto_now_add=True)
 
