@@ -4,6 +4,8 @@ from decimal import Decimal
 
 from django.db import models
 
+from finops.core.fields import ExactField
+
 
 class Incident(models.Model):
     """One event: days on which a slice's cost left its expectation, with what else moved with it.
@@ -30,14 +32,14 @@ class Incident(models.Model):
     settled = models.BooleanField()  # lasted so long that later days are compared with the new level
     launch = models.BooleanField()  # nothing was there before
     team = models.CharField(max_length=200, blank=True)  # whom it concerns: the model's owner
-    actual = models.DecimalField(max_digits=38, decimal_places=12)  # per day, reporting currency
-    expected = models.DecimalField(max_digits=38, decimal_places=12)  # per day
-    impact = models.DecimalField(max_digits=38, decimal_places=12)  # actual - expected, all days together
+    actual = ExactField()  # per day, reporting currency
+    expected = ExactField()  # per day
+    impact = ExactField()  # actual - expected, all days together
     series = models.JSONField()  # [{day, actual, expected, lower, upper}] of the metric, texts of decimals
     moved = models.JSONField()  # [{model, tenant, feature, resource, metric, onset, impact}], largest first
     factors = models.JSONField()  # [{factor, amount}] of the change of a day; they sum to `change`
     slices = models.JSONField()  # [{key, value, team, amount}] of the same change, largest first
-    change = models.DecimalField(max_digits=38, decimal_places=12)  # usage + idle a day, against before
+    change = ExactField()  # usage + idle a day, against before
     compared = models.JSONField()  # {now: [days], before: [days]}: what `factors` compares
     snapshot = models.BigIntegerField()
     state = models.CharField(max_length=12, choices=STATES, default=OPEN)

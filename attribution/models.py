@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from finops.core.fields import ExactField
+
 
 class Run(models.Model):
     """One attribution of one UTC day. The newest run of a day is in force."""
@@ -18,8 +20,8 @@ class Run(models.Model):
     policy_version = models.BigIntegerField()
     complete = models.BooleanField()
     incomplete_reason = models.CharField(max_length=400, blank=True)
-    charged = models.DecimalField(max_digits=38, decimal_places=12)  # in scope, reporting currency
-    allocated = models.DecimalField(max_digits=38, decimal_places=12)  # equals `charged`, or there is no run
+    charged = ExactField()  # in scope, reporting currency
+    allocated = ExactField()  # equals `charged`, or there is no run
     seconds = models.FloatField()
     finished = models.DateTimeField(auto_now_add=True)
 

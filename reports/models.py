@@ -1,32 +1,11 @@
 """Months as finance closed them: written once, read for ever."""
 
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from django.db import models
 
 from finops.core.errors import FinopsError
-
-if TYPE_CHECKING:
-    DecimalText = models.Field[Decimal, Decimal]
-else:
-    DecimalText = models.Field
-
-
-class ExactField(DecimalText):
-    """A decimal kept as text, to the last digit: SQLite would make a double of a DecimalField."""
-
-    def get_internal_type(self) -> str:
-        return "TextField"
-
-    def from_db_value(self, value: str, *_: object) -> Decimal:
-        return Decimal(value)
-
-    def to_python(self, value: Decimal | str) -> Decimal:
-        return Decimal(value)
-
-    def get_prep_value(self, value: Decimal | str) -> str:
-        return f"{Decimal(value):f}"
+from finops.core.fields import ExactField
 
 
 class ClosedMonth(models.Model):

@@ -136,7 +136,7 @@ def test_a_file_in_the_landing_zone_is_attributed_by_a_real_worker_and_beat(tmp_
     logs = {name: tmp_path / f"{name}.log" for name in ("worker", "beat")}
     worker = ("celery", "--app", "finops", "worker", "--concurrency", "1", "--loglevel", "INFO")
     beat = ("celery", "--app", "finops", "beat", "--loglevel", "INFO", "--pidfile", "")
-    query = "select allocated from attribution_run where day = %s order by id desc limit 1"
+    query = "select allocated::numeric from attribution_run where day = %s order by id desc limit 1"
     allocated = None
     with (
         running(logs["worker"], environment, *worker) as working,

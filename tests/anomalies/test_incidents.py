@@ -76,3 +76,13 @@ def test_what_a_person_has_resolved_stays_so_whether_or_not_it_comes_back():
     for cost in (DEARER, USUAL, DEARER):
         again = found(cost)
         assert (again.state, again.note, again.changed_by) == ("resolved", "a load test", "ann")
+
+
+def test_an_incident_keeps_all_digits_so_that_its_factors_still_sum_to_its_change():
+    attributed(Decimal("987654321987.654321"), usual=Decimal("123456789123.456789"))
+    detect()
+    incident = Incident.objects.get()
+    assert incident.actual == Decimal("987654321987.654321")
+    assert incident.change == Decimal("864197532864.197532")
+    assert sum(Decimal(one["amount"]) for one in incident.factors) == incident.change
+    assert incident.impact == (incident.actual - incident.expected) * incident.days

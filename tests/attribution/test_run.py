@@ -3,6 +3,7 @@
 import hashlib
 import random
 from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -71,6 +72,14 @@ def test_a_day_run_again_by_force_has_the_same_bytes():
     report = run.attribute(days("2026-01-04", 3), force=True)
     assert report.attributed == days("2026-01-04", 3)
     assert in_force() == before
+
+
+def test_a_run_keeps_what_was_charged_and_allocated_to_the_last_of_twelve_places():
+    given("hosts", "host | resource_id\n h-1 | i-1")
+    given("charges", "resource_id | period | effective_cost\n i-1 | 10:00-11:00 | 123456789012.123456789012")
+    attributed()
+    kept = Run.objects.get(day=DAY)
+    assert kept.charged == kept.allocated == Decimal("123456789012.123456789012")
 
 
 def test_days_side_by_side_give_the_same_bytes_as_one_after_the_other(tmp_path):
