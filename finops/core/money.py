@@ -7,6 +7,13 @@ from typing import TypeVar
 PICO = 10**12
 PLACE = Decimal(1).scaleb(-12)
 
+# ISO 4217: the currencies whose minor unit is not a hundredth.
+_PLACES = {
+    **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),
+    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
+    **dict.fromkeys("CLF UYW".split(), 4),
+}
+
 Name = TypeVar("Name")
 
 
@@ -33,11 +40,7 @@ def plain(amount: Decimal) -> str:
 
 def minor_unit(currency: str) -> Decimal:
     """The smallest amount a statement in this currency shows (ISO 4217)."""
-    if currency in {"JPY", "KRW", "CLP", "VND", "ISK", "UGX", "XAF", "XOF", "PYG", "RWF"}:
-        return Decimal(1)
-    if currency in {"BHD", "KWD", "OMR", "JOD", "TND", "IQD", "LYD"}:
-        return Decimal("0.001")
-    return Decimal("0.01")
+    return Decimal(1).scaleb(-_PLACES.get(currency, 2))
 
 
 def largest_remainder(

@@ -22,6 +22,21 @@ def test_money_is_rounded_half_up_and_a_nothing_has_no_sign(amount, text):
     assert figures.money(Decimal(amount)) == text
 
 
+@pytest.mark.parametrize(
+    ("currencies", "text"),
+    [
+        ("USD EUR CHF MGA MRU", "1,234.57"),
+        ("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF", "1,235"),
+        ("BHD IQD JOD KWD LYD OMR TND", "1,234.568"),
+        ("CLF UYW", "1,234.5679"),
+    ],
+)
+def test_money_has_the_places_of_its_currency(settings, currencies, text):
+    for currency in currencies.split():
+        settings.FINOPS_CURRENCY = currency
+        assert figures.money(Decimal("1234.56789")) == text, currency
+
+
 def test_a_change_has_a_sign_and_a_nothing_has_none():
     assert [figures.signed_money(Decimal(one)) for one in ("12.5", "-1", "0.001")] == [
         "+12.50",
