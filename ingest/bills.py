@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal, localcontext
+from decimal import Decimal
 
 from django.conf import settings
 
 from finops.core import warehouse
 from finops.core.datasets import DATASETS
+from finops.core.money import all_digits
 from finops.core.warehouse import NewFile
 from ingest.formats import focus
 from ingest.formats.tables import WIDE_ROWS, literal
@@ -138,7 +139,7 @@ def periods(context: Context) -> list[Period]:
     found = context.con.execute(sql("billed_periods")).fetchall()
     rest = _beyond_twelve_places(context)
     periods = []
-    with localcontext(prec=200):
+    with all_digits():
         for source, account, month, currency, rows, billed, effective, first, last, newest in found:
             more = rest.get((source, account, month, currency), (Decimal(0), Decimal(0)))
             exact = (billed + more[0], effective + more[1])
@@ -152,7 +153,7 @@ def _beyond_twelve_places(context: Context) -> dict[tuple[str, ...], tuple[Decim
     """By partition and currency, what rounding to 12 places took away; only such rows are read."""
     sums: dict[tuple[str, ...], tuple[Decimal, Decimal]] = {}
     reader = context.con.execute(sql("rounded_costs"))
-    with localcontext(prec=200):
+    with all_digits():
         while rows := reader.fetchmany(10_000):
             for *name, billed_text, billed, effective_text, effective in rows:
                 so_far = sums.get(tuple(name), (Decimal(0), Decimal(0)))
@@ -166,7 +167,7 @@ def _beyond_twelve_places(context: Context) -> dict[tuple[str, ...], tuple[Decim
 def totals(periods: list[Period]) -> dict[str, tuple[str, str]]:
     """Effective and billed cost by currency, in the digits delivered."""
     sums: dict[str, tuple[Decimal, Decimal]] = {}
-    with localcontext(prec=200):
+    with all_digits():
         for period in periods:
             effective, billed = sums.get(period.currency, (Decimal(0), Decimal(0)))
             sums[period.currency] = (effective + period.effective, billed + period.billed)
@@ -178,7 +179,7 @@ def totals(periods: list[Period]) -> dict[str, tuple[str, str]]:
 
 def _shown(amount: Decimal, sign: str = "") -> str:
     """All its digits, without the zeros at the end."""
-    with localcontext(prec=200):
+    with all_digits():
         return f"{amount.normalize():{sign}f}"
 
 
@@ -241,7 +242,7 @@ def restated(
 def shrunk(periods: list[Period], earlier: dict[tuple[str, str, str], list[BilledPeriod]]) -> list[str]:
     """A reason to hold for each period that lost more than half of its rows or of its cost."""
     reasons = []
-    with localcontext(prec=200):
+    with all_digits():
         for one in restated(periods, earlier):
             if one.rows[1] * 2 < one.rows[0]:
                 reasons.append(f"{one.name} shrank from {one.rows[0]} rows to {one.rows[1]}")
@@ -254,7 +255,7 @@ def shrunk(periods: list[Period], earlier: dict[tuple[str, str, str], list[Bille
 def differences(periods: list[Period], earlier: dict[tuple[str, str, str], list[BilledPeriod]]) -> list[str]:
     """What is different in each period that was delivered before, in words."""
     said = []
-    with localcontext(prec=200):
+    with all_digits():
         for one in restated(periods, earlier):
             costs = ", ".join(
                 f"{_shown(before)} to {_shown(now)} {currency} ({_shown(now - before, '+')})"

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
 
 import duckdb
@@ -22,6 +22,7 @@ from django.db import transaction
 
 from finops.core import warehouse
 from finops.core.errors import FinopsError, UsageError
+from finops.core.money import all_digits
 from finops.core.warehouse import NewFile
 from ingest.bills import Bill
 from ingest.catalogue import Catalogue
@@ -414,7 +415,7 @@ def _total_holds(staged: Staged, expected: str) -> list[str]:
 
 def same_total(expected: str, amount: str) -> bool:
     """Whether an amount is the expected one, to the places that this is given in."""
-    with localcontext(prec=200):
+    with all_digits():
         wanted = Decimal(expected)
         return Decimal(amount).quantize(wanted, rounding=ROUND_HALF_UP) == wanted
 
@@ -423,7 +424,7 @@ def _require_total(known: Delivery, expected: str) -> None:
     """A bill that is in force already is not held any more, but a wrong total is still said."""
     if not expected or known.kind != Delivery.Kind.BILLING:
         return
-    with localcontext(prec=200):
+    with all_digits():
         amounts = [
             f"{sum((Decimal(cost) for cost in costs), Decimal(0)):f}"
             for currency in {period.currency for period in known.periods.all()}

@@ -20,6 +20,7 @@ from duckdb import DuckDBPyConnection
 from finops.core import spans, warehouse
 from finops.core.access import Scope
 from finops.core.errors import UsageError
+from finops.core.money import all_digits
 from finops.core.periods import parse_month
 from ingest.models import BilledPeriod
 from reports.billing_periods import days_of
@@ -77,11 +78,13 @@ class Bill:
     converted: Decimal  # the same in the reporting currency
 
     @property
+    @all_digits()
     def timing(self) -> Decimal:
         """Commitments: paid in one period, used in another."""
         return self.effective - self.invoice
 
     @property
+    @all_digits()
     def difference(self) -> Decimal:
         """What the effective cost holds and no line names: 0, or a defect."""
         named = (
@@ -112,11 +115,13 @@ class Bridge:
         return [bill for bill in self.bills if bill.currency == self.currency]
 
     @property
+    @all_digits()
     def _drift(self) -> Decimal:
         """What reached the attribution and is not in the allocations."""
         return sum((bill.converted for bill in self.bills), ZERO) - sum(self.allocated.values(), ZERO)
 
     @property
+    @all_digits()
     def difference(self) -> Decimal:
         """Where the bridge ends, in reporting currency: 0, or a defect."""
         own = sum(
@@ -189,6 +194,7 @@ class BridgeCharge:
     amount: Decimal
 
 
+@all_digits()
 def bridges(period: str, scope: Scope, snapshot: int | None = None) -> list[Bridge]:
     """The bridges of a billing period, largest bill first; none for a reader who sees only some teams."""
     parse_month(period)

@@ -1,6 +1,7 @@
 """Money: exact decimals of twelve places, split and rounded so that nothing is lost."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import TypeVar
 
@@ -17,19 +18,26 @@ _PLACES = {
 Name = TypeVar("Name")
 
 
+@contextmanager
+def all_digits() -> Iterator[None]:
+    """Sums and differences of amounts keep every digit, as a bill is delivered: by default 28 are kept."""
+    with localcontext(prec=200):
+        yield
+
+
 def to_pico(text: str | Decimal) -> int:
     """An amount in units of 10^-12, rounded half up away from zero.
 
     Raises decimal.InvalidOperation where the text is no number.
     """
-    with localcontext(prec=100):
+    with all_digits():
         amount = Decimal(text)
         return int((amount * PICO).quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
 def from_pico(pico: int) -> Decimal:
     """The decimal of twelve places that is `pico` units of 10^-12."""
-    with localcontext(prec=100):
+    with all_digits():
         return (Decimal(pico) * PLACE).quantize(PLACE)
 
 
@@ -53,7 +61,7 @@ def largest_remainder(
     go to the largest remainders, ties in the order given. An amount moves by less than one
     unit, unless `total` asks for more than the amounts sum to.
     """
-    with localcontext(prec=100):
+    with all_digits():
         exact = {name: amount / unit for name, amount in amounts.items()}
         target = sum(amounts.values(), Decimal(0)) if total is None else total
         units = int((target / unit).quantize(Decimal(1), rounding=ROUND_HALF_UP))

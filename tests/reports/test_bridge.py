@@ -150,7 +150,8 @@ def test_a_bill_restated_since_its_days_ran_waits_to_be_attributed_anew():
     assert bridge.open_days == (date(2026, 9, 1), date(2026, 9, 3))
 
 
-def test_the_digits_after_the_twelfth_place_are_a_line_of_their_own():
+@pytest.mark.parametrize("beyond", ["0.0000000000004", "0.0000000000004000000000000000000000000001"])
+def test_the_digits_after_the_twelfth_place_are_a_line_of_their_own(beyond):
     put_charges()
     put_charge_days()
     BilledPeriod.objects.create(
@@ -161,14 +162,15 @@ def test_the_digits_after_the_twelfth_place_are_a_line_of_their_own():
         currency="USD",
         rows=4,
         billed_cost="22",
-        effective_cost="23.0000000000004",
+        effective_cost=beyond.replace("0", "23", 1),
         charged_billed_cost="22",
         charged_effective_cost="23",
         since_snapshot=put_allocations(),
     )
     bridge = only_bridge()
-    assert amounts(bridge)["effective"] == Decimal("23.0000000000004")
-    assert amounts(bridge)["rounding"] == Decimal("0.0000000000004")
+    assert str(amounts(bridge)["effective"]) == beyond.replace("0", "23", 1)
+    assert str(amounts(bridge)["timing"]) == beyond.replace("0", "1", 1)
+    assert amounts(bridge)["rounding"] == Decimal(beyond)
     assert bridge.is_reconciled
     assert bridge.difference == 0
 
