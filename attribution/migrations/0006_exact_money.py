@@ -7,7 +7,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('attribution', '0004_policy_history'),
+        ('attribution', '0005_days_looked_at'),
     ]
 
     operations = [
