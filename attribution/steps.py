@@ -9,6 +9,7 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from attribution.shares import shares, whole_pieces
+from finops.core import warehouse
 from finops.core.datasets import KEYS, MEASURES
 
 _ROWS = 500_000  # of pieces that are split together: some 100 MB
@@ -99,7 +100,11 @@ def _statements(body: str) -> tuple[tuple[str, frozenset[str]], ...]:
 
 
 def run(con: DuckDBPyConnection, name: str, parameters: Parameters | None = None, **blanks: str) -> None:
-    """Run a step's statements in order; each gets those of the parameters that it names."""
+    """Run a step's statements in order; each gets those of the parameters that it names.
+
+    Raises duckdb.InterruptException where a page's time is over.
+    """
+    warehouse.require_time()
     for body, named in _statements(text(name, **blanks)):
         con.execute(body, {name: value for name, value in (parameters or {}).items() if name in named})
 

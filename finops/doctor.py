@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 from attribution import queries as attributed
 from finops import pipeline
+from finops.core import warehouse
 from finops.core.access import EVERYTHING
 from ingest import queries as arrived
 from ingest.models import Delivery
@@ -24,6 +25,10 @@ NAMES: dict[str, str] = {
 }
 
 
+_SHOWN = 5  # of one kind of trouble
+_DAY = timedelta(days=1)
+
+
 @dataclass(frozen=True)
 class Answer:
     sound: bool
@@ -34,11 +39,25 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def examine(today: date) -> Iterator[Answer]:
+def examine(today: date, contents: bool = False) -> Iterator[Answer]:
+    """`contents`: read every file of the warehouse, and not only look whether it is there."""
+    yield from _whole(contents)
     yield from _fresh(today)
     yield from _deliveries()
     yield from _complete(today)
     yield from _reconciled()
+
+
+def _whole(contents: bool) -> Iterator[Answer]:
+    files = list(warehouse.in_force())
+    damaged = list(warehouse.damaged(files, contents))
+    for text in damaged[:_SHOWN]:
+        yield Answer(False, text)
+    state = "what was written" if contents else "there"
+    yield Answer(
+        not damaged,
+        f"{len(files) - len(damaged):,} of {counted(len(files), 'file')} of the warehouse are {state}",
+    )
 
 
 def _fresh(today: date) -> Iterator[Answer]:
@@ -47,8 +66,11 @@ def _fresh(today: date) -> Iterator[Answer]:
     if not any(one.kind == Delivery.Kind.BILLING for one in sources):
         yield Answer(False, "no bill yet: ingest billing FILE")
     for one in sources:
-        late = one.newest_day is None or today - one.newest_day > FRESH[one.kind]
         text = f"{NAMES[one.kind]} of {one.source} until {one.newest_day or 'no day'}"
+        if one.newest_day is not None and one.newest_day > today + _DAY:
+            yield Answer(False, f"{text}, which is to come: whether they are fresh cannot be said")
+            continue
+        late = one.newest_day is None or today - one.newest_day > FRESH[one.kind]
         yield Answer(not late, text + (": nothing since" if late else ""))
 
 
@@ -68,7 +90,7 @@ def _complete(today: date) -> Iterator[Answer]:
         yield Answer(False, f"{counted(len(waiting), 'day')} to attribute, from {waiting[0]}: attribute")
     runs = attributed.runs(end=today)
     incomplete = [run for run in runs.values() if not run.complete]
-    for run in incomplete[-5:]:
+    for run in incomplete[-_SHOWN:]:
         yield Answer(False, f"{run.day} is incomplete: {run.incomplete_reason}")
     yield Answer(True, f"{counted(len(runs), 'day')} attributed, {len(incomplete)} of them incomplete")
 

@@ -6,18 +6,20 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from attribution.run import attribute
 from finops import pipeline
+from finops.core import warehouse
 from tests.test_celery import BILL, DAY, REQUEST, land
 
 pytestmark = pytest.mark.django_db
 NEXT = date.fromisoformat(DAY) + timedelta(days=1)
 
 
-def doctor(today: date = NEXT) -> tuple[int, list[str]]:
+def doctor(*flags: str, today: date = NEXT) -> tuple[int, list[str]]:
     """Its exit code, and the answers that are bad."""
     out = StringIO()
     try:
-        call_command("doctor", "--today", str(today), stdout=out)
+        call_command("doctor", *flags, "--today", str(today), stdout=out)
         code = 0
     except CommandError as error:
         code = error.returncode
@@ -49,7 +51,7 @@ def test_a_silent_source_is_named(settings):
     land(settings.FINOPS_DATA_DIR)
     pipeline.pull()
     pipeline.attribute_outdated()
-    code, bad = doctor(NEXT + timedelta(days=10))
+    code, bad = doctor(today=NEXT + timedelta(days=10))
     assert code == 1
     assert f"bill of aws until {DAY}: nothing since" in bad
     assert f"requests of gateway until {DAY}: nothing since" in bad
@@ -100,3 +102,43 @@ def test_all_days_of_a_charge_are_outdated_once_its_resource_is_named_on_one_of_
     report = pipeline.attribute_outdated()
     assert [day.isoformat() for day in report.attributed] == [f"2026-03-{day:02d}" for day in range(1, 11)]
     assert pipeline.outdated_days(date(2026, 4, 1)) == []
+
+
+def test_a_file_of_the_warehouse_that_is_missing_is_named(settings):
+    land(settings.FINOPS_DATA_DIR)
+    pipeline.pull()
+    pipeline.attribute_outdated()
+    (requests,) = warehouse.files("requests")
+    (warehouse.folder() / requests.path).unlink()
+    code, bad = doctor()
+    assert (code, bad[0]) == (
+        1,
+        f"requests gateway/{DAY}: {warehouse.folder() / requests.path} is missing: restore it from a backup",
+    )
+    with pytest.raises(warehouse.Damaged, match="is missing: restore it from a backup"):
+        attribute([date.fromisoformat(DAY)], force=True)
+
+
+def test_a_file_of_the_warehouse_with_other_bytes_is_found_where_files_are_read(settings):
+    land(settings.FINOPS_DATA_DIR)
+    pipeline.pull()
+    pipeline.attribute_outdated()
+    assert doctor("--files") == (0, [])
+    (allocations,) = warehouse.files("allocations")
+    path = warehouse.folder() / allocations.path
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
+    assert doctor()[0] == 0
+    code, bad = doctor("--files")
+    assert (code, bad[0]) == (
+        1,
+        f"allocations {DAY}: {path} is not what was written: restore it from a backup",
+    )
+
+
+def test_a_request_of_a_day_to_come_does_not_make_old_logs_fresh(tmp_path):
+    log = tmp_path / "requests.jsonl"
+    log.write_text(REQUEST + REQUEST.replace(DAY, "2199-01-01").replace("r-1", "r-2"))
+    call_command("ingest", "requests", str(log), "--source", "gateway", stdout=StringIO())
+    _, bad = doctor()
+    assert [line for line in bad if "until 2199-01-01, which is to come" in line]

@@ -41,6 +41,10 @@ class Overtaken(FinopsError):
     """A partition changed since the snapshot that the new files were computed from."""
 
 
+class Damaged(FinopsError):
+    """A file in force is missing, or is not what was written."""
+
+
 class Collected(FinopsError):
     """An earlier state was asked for whose files are no longer kept."""
 
@@ -146,6 +150,13 @@ def time_limit(seconds: float) -> Iterator[None]:
         _deadline.reset(token)
 
 
+def require_time() -> None:
+    """Raises duckdb.InterruptException where the time of `time_limit` is over: between many short queries."""
+    deadline = _deadline.get()
+    if deadline is not None and time.monotonic() > deadline:
+        raise duckdb.InterruptException("the time limit of this page is over")
+
+
 def _limited(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     deadline = _deadline.get()
     if deadline is not None:
@@ -157,7 +168,7 @@ def _limited(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
 def connect(memory: str = "", threads: int | None = None) -> duckdb.DuckDBPyConnection:
     """A DuckDB of this process alone: in memory, UTC, spilling to the data folder.
 
-    One of a single thread has others beside it: together they stay within a gibibyte.
+    One of a single thread has others beside it: two of them stay within a gibibyte.
     """
     spill = folder() / "spill"
     spill.mkdir(parents=True, exist_ok=True)
@@ -218,7 +229,7 @@ def rows_of(
 ) -> str:
     """The query that reads the files' rows, all columns or some; no row where there are no files.
 
-    Raises Collected where one of the files is no longer kept.
+    Raises Collected where one of the files is no longer kept, Damaged where one is missing.
     """
     kinds = _SHAPES[dataset].columns
     names = list(kinds) if columns is None else list(columns)
@@ -230,10 +241,31 @@ def rows_of(
                 f"{dataset} {file.partition} as it was before snapshot {file.until_snapshot} is no longer kept: "
                 "only what a closed month reads, and what was in force in the last days"
             )
+        if not (folder() / file.path).exists():
+            raise Damaged(_missing(file))
     paths = ", ".join(f"'{folder() / file.path}'" for file in found)
     read = ", ".join(f"{name}::HUGEINT as {name}" if kinds[name] == "HUGEINT" else name for name in names)
     # Days were written by several versions of the program: a column may be missing in old ones.
     return f"select {read} from read_parquet([{paths}], hive_partitioning = false, union_by_name = true)"
+
+
+def damaged(found: Iterable[ManifestFile], contents: bool = False) -> Iterator[str]:
+    """The files that are missing or, where their contents are read as well, not what was written; each in words."""
+    for file in found:
+        path = folder() / file.path
+        if not path.exists():
+            yield _missing(file)
+        elif contents and _digest(path) != file.sha256:
+            yield f"{file.dataset} {file.partition}: {path} is not what was written: restore it from a backup"
+
+
+def _missing(file: ManifestFile | NewFile) -> str:
+    return f"{file.dataset} {file.partition}: {folder() / file.path} is missing: restore it from a backup"
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def open_view(
@@ -291,8 +323,8 @@ def write(
 
 def _publish(part: Path, target: Path) -> str:
     """Make a finished file durable under its name; its SHA-256."""
+    digest = _digest(part)
     with part.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
         os.fsync(stream.fileno())
     part.rename(target)
     directory = os.open(target.parent, os.O_RDONLY)

@@ -3,12 +3,14 @@
 import csv
 import io
 import tracemalloc
+from contextlib import closing
 from datetime import date, timedelta
 from decimal import Decimal
 
 import duckdb
 import pytest
 
+from attribution import steps
 from finops.core import results, spans, warehouse
 from finops.core.access import EVERYTHING, Scope
 from reports import exports, matching, queries
@@ -256,6 +258,20 @@ def hurried(settings):
     """A page has no time at all."""
     settings.FINOPS_PAGE_SECONDS = 0.000001
     costs(days=[date(2026, 8, 1) + timedelta(days=number) for number in range(30)])
+
+
+def test_many_short_queries_of_one_page_are_stopped_together():
+    span = {"day_start": START, "day_end": END}
+
+    def ask_again_and_again(con):
+        for _ in range(1000):
+            steps.run(con, "owner_now", span)
+            con.execute("drop table owner_now")
+
+    with closing(warehouse.connect()) as con:
+        warehouse.view(con, "owners", [])
+        with warehouse.time_limit(0.2), pytest.raises(duckdb.InterruptException):
+            ask_again_and_again(con)
 
 
 @pytest.mark.parametrize("address", ["/explorer/?by=tenant", "/explorer/table.csv?by=model", "/match/"])

@@ -15,10 +15,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--today", metavar="DATE", help="what counts as today (UTC)")
+        parser.add_argument(
+            "--files", action="store_true", help="read every file of the warehouse: is it what was written?"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         today = parse_day(options["today"]) if options["today"] else datetime.now(UTC).date()
-        answers = list(examine(today))
+        answers = list(examine(today, options["files"]))
         for answer in answers:
             self.stdout.write(f"{'ok ' if answer.sound else 'BAD'}  {answer.text}")
         unsound = sum(not answer.sound for answer in answers)
