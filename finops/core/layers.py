@@ -1,7 +1,7 @@
 """Layers: each month of a dataset of days once more, in one file and with fewer columns, for pages that read long spans.
 
-The days stay what is true, and what an as-of read, a closed month and a correction go by. A layer is made from
-them (`finops.core.spans`) and may be missing, older than some of its days, or thrown away at any time.
+The days stay what is true. A layer is made from them (`finops.core.spans`), says the same, and may be missing, older
+than some of its days, or thrown away at any time.
 """
 
 from dataclasses import dataclass

@@ -81,7 +81,8 @@ class Command(BaseCommand):
                 settings.FINOPS_DATA_DIR, self.end, options["seed"], say=self.stdout.write, progress=progress
             )
         if options["serve"]:
-            self.stdout.write(f"\nServing on {settings.FINOPS_SITE_URL} (Ctrl-C stops it)")
+            self.stdout.write(f"\nOther commands see it with FINOPS_DATA_DIR={settings.FINOPS_DATA_DIR}")
+            self.stdout.write(f"Serving on {settings.FINOPS_SITE_URL} (Ctrl-C stops it)")
             self.stdout.flush()
             address = settings.FINOPS_SITE_URL.removeprefix("http://")
             serve = [sys.executable, str(settings.BASE_DIR / "manage.py"), "runserver", "--noreload", address]
