@@ -1,11 +1,9 @@
-"""A day's attribution: its inputs, the steps in order, and the checks.
+"""A day's attribution: the steps in order, and the checks.
 
 A day is computed without Django's database, so that days may run side by side; file lists are read before,
 commits are made after, by the caller's thread.
 """
 
-import hashlib
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -15,21 +13,18 @@ from decimal import Decimal
 
 from duckdb import DuckDBPyConnection
 
-from attribution import prices, reconciliation, rollup, steps
-from attribution.policy import Policy, Pool, matcher, matches
+from attribution import reconciliation, rollup, steps
+from attribution.inputs import EARLIER, LOOKED_BACK_AT, digest, inputs_of_day
+from attribution.policy import matches
+from attribution.policy_tables import name_alone, rule_case, rules_table
 from attribution.world import World
 from finops.core import warehouse
-from finops.core.datasets import COUNTS, KEYS
-from finops.core.money import to_pico
+from finops.core.datasets import COUNTS
 
-RULES_VERSION = 1  # of attribution.md as these steps carry it out; a change of either runs every day again
 LOOK_BACK = rollup.LOOK_BACK
 ROLLED_UP = rollup.TABLES
 WRITTEN = ("allocations", "allocation_days", "request_days", "unit_windows", "charge_days", "unmatched")
 _DAY = timedelta(days=1)
-_OWNER = ("kind", "name", "team")  # what of an owner decides where cost goes
-_HOST = ("host", "resource_id")
-_EARLIER = "requests of the 7 days before"
 
 
 @dataclass
@@ -50,32 +45,7 @@ class Computed:
         return digest(self.inputs)
 
 
-def digest(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts, default=str, sort_keys=True).encode()).hexdigest()
-
-
 # --- the roll-up of raw requests -------------------------------------------------------------------------
-
-
-def rollup_inputs(world: World, day: date) -> dict[str, str]:
-    return {
-        name: digest(value)
-        for name, value in {
-            "rules of attribution": RULES_VERSION,
-            "price list": prices.list_version(),
-            "policy": roll_up_policy(world.policy),
-            "requests": world.hashes("requests", day, day + _DAY),
-            "GPU metrics": world.hashes("gpu_samples", day, day + _DAY),
-            "known resources": world.hashes("named_resources", day - LOOK_BACK, day + _DAY),
-            "hosts": world.held("hosts", _HOST, day, day + _DAY),
-            "owners": world.held("owners", _OWNER, day, day + _DAY),
-        }.items()
-    }
-
-
-def roll_up_policy(policy: Policy) -> str:
-    """What of a policy decides the roll-up."""
-    return repr((policy.tokens, policy.model_tokens, policy.prices))
 
 
 def compute_rollup(
@@ -132,8 +102,8 @@ def compute_day(
         for name in ("unit_sets", "request_weights"):
             world.view(con, name, day - _DAY, day)
         steps.run(con, "graded_before")
-        inputs = day_inputs(con, world, day, looked_at)
-        alone = {**inputs, _EARLIER: digest("not looked at")}
+        inputs = inputs_of_day(con, world, day, looked_at)
+        alone = {**inputs, EARLIER: digest("not looked at")}
         if known_inputs is not None and known_inputs in (inputs, alone):
             return Computed(day, known_inputs, looked_at, unchanged=True)
         # Whether it looks back follows from its other inputs: where it did not, what it would have seen is none of them.
@@ -168,8 +138,8 @@ def find_charges(
     world.view(con, "hosts")
     world.view(con, "owners")
     world.view(con, "rates")
-    _rules_table(con, world.policy)
-    steps.run(con, "charges", params, rule=_rule_case(world.policy))
+    rules_table(con, world.policy)
+    steps.run(con, "charges", params, rule=rule_case(world.policy))
     first, last = con.execute(
         "select min(charge_period_start)::date, max(charge_period_end)::date from charge_of_day"
     ).fetchall()[0]
@@ -230,7 +200,7 @@ def open_pools(con: DuckDBPyConnection, world: World, params: steps.Parameters) 
     """The keys that anything may be attributed to: the table `day_key`."""
     steps.run(con, "pools", params)
     for pool in world.policy.pools:
-        _name_alone(con, pool, params)
+        name_alone(con, pool, params)
     steps.run(con, "keys", params)
 
 
@@ -254,10 +224,10 @@ def _look_back(con: DuckDBPyConnection, world: World, day: date, params: steps.P
     _weigh_long(con, world, "day", params, "$day_start", 24)
     steps.run(con, "fallback_rest", params)
     far = bool(con.execute("select 1 from week_unit limit 1").fetchall())
-    for name in _LOOKED_BACK_AT if far else ():
+    for name in LOOKED_BACK_AT if far else ():
         world.view(con, name, day - LOOK_BACK, day)
     _weigh_long(con, world, "week", params, "$day_start - to_days(7)", 7 * 24)
-    for name in _LOOKED_BACK_AT if far else ():
+    for name in LOOKED_BACK_AT if far else ():
         world.view(con, name, day, day + _DAY)
     return far
 
@@ -296,84 +266,7 @@ def _weigh_after_all(con: DuckDBPyConnection, world: World, days: Sequence[date]
     con.execute(f"create view request_weights as from {name}")
 
 
-_LOOKED_BACK_AT = ("request_keys", "unit_sets", "request_weights")
 _ALONE = ("even", "fixed")  # drivers that set one key column and look at no cell
-
-
-def _rule_case(policy: Policy) -> str:
-    """SQL over a charge: the number of the first rule that matches it, or NULL."""
-    cases = [
-        f"when {' and '.join(matcher(column, patterns) for column, patterns in rule.when.items()) or 'true'} "
-        f"then {number}"
-        for number, rule in enumerate(policy.rules)
-    ]
-    return f"case {' '.join(cases)} end" if cases else "null::integer"
-
-
-def _rules_table(con: DuckDBPyConnection, policy: Policy) -> None:
-    con.execute(
-        "create table policy_rule (rule_number integer, name varchar, disposition varchar, target varchar)"
-    )
-    for number, rule in enumerate(policy.rules):
-        con.execute(
-            "insert into policy_rule values (?, ?, ?, ?)", [number, rule.name, rule.disposition, rule.target]
-        )
-
-
-def _name_alone(con: DuckDBPyConnection, pool: Pool, params: steps.Parameters) -> None:
-    """The values of the one column that an `even` or `fixed` pool sets, with their weights."""
-    only = ", ".join(f"value as {column}" if column == pool.over else f"'' as {column}" for column in KEYS)
-    if pool.driver == "fixed":
-        for value, share in sorted(pool.shares.items()):
-            con.execute(
-                f"insert into pool_alone select $pool, {only}, cast($share as hugeint) "
-                "from (select $value as value)",
-                {"pool": pool.name, "share": str(to_pico(share)), "value": value},
-            )
-    elif pool.driver == "even":
-        scope = " and ".join(matches(column, values) for column, values in pool.scope.items()) or "true"
-        con.execute(
-            f"insert into pool_alone select $pool, {only}, 1 from ("
-            f"select distinct {pool.over} as value from request_keys where day = $day and {scope} "
-            f"and {pool.over} <> '')",
-            {"pool": pool.name, "day": params["day"]},
-        )
-
-
-def day_inputs(
-    con: DuckDBPyConnection, world: World, day: date, looked_at: tuple[date, date]
-) -> dict[str, str]:
-    """A digest of each of the things that the day's allocations are computed from: same inputs, same digits."""
-    columns = [
-        row[0] for row in con.execute("describe part").fetchall() if row[0] not in ("charge", "rule_number")
-    ]
-    row_text = ", ".join(f"cast({column} as varchar)" for column in columns)
-    parts = con.execute(
-        f"select coalesce(sha256(string_agg(row, chr(10) order by row)), '') "
-        f"from (select cast([{row_text}] as varchar) as row from part)"
-    ).fetchone()
-    known = con.execute(
-        "select count(*), sha256(string_agg(resource_id, chr(10) order by resource_id)) from known_resource"
-    ).fetchall()
-    requests = [world.hashes(name, day, day + _DAY) for name in ROLLED_UP]
-    graded = con.execute("select unit, measure from graded_before order by unit").fetchall()
-    earlier = [world.hashes(name, day - LOOK_BACK, day) for name in _LOOKED_BACK_AT]
-    return {
-        name: digest(value)
-        for name, value in {
-            "rules of attribution": RULES_VERSION,
-            "charges": parts,
-            "policy": (repr(world.policy), world.currency),
-            "price list": prices.list_version(),
-            "GPU metrics": world.hashes("gpu_samples", day, day + _DAY),
-            "hosts": world.held("hosts", _HOST, looked_at[0], looked_at[1] + _DAY),
-            "owners": world.held("owners", _OWNER, day, day + _DAY),
-            "known resources": known,
-            "requests": requests,
-            "measures of the day before": graded,
-            _EARLIER: earlier,
-        }.items()
-    }
 
 
 # How the day's tables become its datasets, and, where a cheaper one gives it, their order.

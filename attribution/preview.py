@@ -13,7 +13,8 @@ from decimal import Decimal
 from duckdb import DuckDBPyConnection
 
 from attribution import queries, reconciliation, rollup, steps
-from attribution.day import LOOK_BACK, ROLLED_UP, allocate, compute_rollup, find_charges, roll_up_policy
+from attribution.day import LOOK_BACK, ROLLED_UP, allocate, compute_rollup, find_charges
+from attribution.inputs import roll_up_policy
 from attribution.policy import Policy, parse
 from attribution.run import Progress, side_by_side
 from attribution.world import World

@@ -7,7 +7,8 @@ from datetime import date, timedelta
 from typing import TypeVar
 
 from attribution import completeness
-from attribution.day import LOOK_BACK, ROLLED_UP, Computed, compute_day, compute_rollup, digest, rollup_inputs
+from attribution.day import LOOK_BACK, ROLLED_UP, Computed, compute_day, compute_rollup
+from attribution.inputs import digest, inputs_of_rollup
 from attribution.models import RollUp, Run
 from attribution.world import World
 from finops.core import warehouse
@@ -65,7 +66,7 @@ def _rolled_up(
         done = dict(RollUp.objects.filter(day__in=span).values_list("day", "fingerprint"))
         world = World.at(warehouse.latest())
         with_requests = {file.first_day for file in world.files.get("requests", []) if file.first_day}
-        inputs = {day: rollup_inputs(world.on(day), day) for day in sorted(span & with_requests)}
+        inputs = {day: inputs_of_rollup(world.on(day), day) for day in sorted(span & with_requests)}
         todo = [
             (day, found) for day, found in inputs.items() if done.get(day) != digest(found) or day in by_force
         ]
