@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal, localcontext
 
-from django.db.models import Max, Q
+from django.db.models import Max
 
 from ingest.models import BilledPeriod, Delivery, Problem
 
@@ -19,27 +18,6 @@ class Freshness:
     newest_day: date | None  # the last UTC day there is data of
     last_delivery: datetime | None
     held: int  # deliveries of this source that wait for a person
-
-
-@dataclass(frozen=True)
-class OriginalTotal:
-    """What a bill in force says about a period, in its own digits, beside what was loaded."""
-
-    source: str
-    billing_account: str
-    billing_period: str
-    currency: str
-    rows: int
-    billed_cost: Decimal
-    effective_cost: Decimal
-    charged_billed_cost: Decimal
-    charged_effective_cost: Decimal
-
-    @property
-    def rounding(self) -> Decimal:
-        """What rounding each charge to 12 places added to the effective cost."""
-        with localcontext(prec=200):
-            return self.charged_effective_cost - self.effective_cost
 
 
 def deliveries(*, kind: str | None = None, state: str | None = None, limit: int = 100) -> Sequence[Delivery]:
@@ -83,31 +61,4 @@ def freshness() -> list[Freshness]:
     return [
         Freshness(kind, source, day, arrived, held[kind, source])
         for (kind, source), (day, arrived) in sorted(found.items())
-    ]
-
-
-def original_totals(snapshot: int | None = None, billing_period: str | None = None) -> list[OriginalTotal]:
-    """The exact sums of the bills in force at a snapshot, by source, account, period and currency."""
-    found = BilledPeriod.objects.all()
-    if snapshot is None:
-        found = found.filter(until_snapshot=None)
-    else:
-        found = found.filter(since_snapshot__lte=snapshot).filter(
-            Q(until_snapshot=None) | Q(until_snapshot__gt=snapshot)
-        )
-    if billing_period:
-        found = found.filter(billing_period=billing_period)
-    return [
-        OriginalTotal(
-            period.source,
-            period.billing_account,
-            period.billing_period,
-            period.currency,
-            period.rows,
-            Decimal(period.billed_cost),
-            Decimal(period.effective_cost),
-            Decimal(period.charged_billed_cost),
-            Decimal(period.charged_effective_cost),
-        )
-        for period in found
     ]

@@ -35,12 +35,6 @@ def to_pico(text: str | Decimal) -> int:
         return int((amount * PICO).quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
-def from_pico(pico: int) -> Decimal:
-    """The decimal of twelve places that is `pico` units of 10^-12."""
-    with all_digits():
-        return (Decimal(pico) * PLACE).quantize(PLACE)
-
-
 def plain(amount: Decimal) -> str:
     """Twelve decimals, no exponent: the notation of every export."""
     return f"{amount:.12f}"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from finops.core import warehouse
 from finops.core.access import EVERYTHING, Scope
 from finops.core.errors import UsageError
-from finops.core.money import from_pico
+from finops.core.money import PLACE
 from ingest.models import BilledPeriod, Delivery
 from reports.bridge import Bridge, bridge_charges, bridges
 from reports.queries import sql
@@ -214,14 +214,14 @@ def test_a_charge_is_cut_at_midnights_as_money_is_split(pico, start, seconds):
         "create table charges as select 's' as source, 'a' as billing_account, '2026-09' as billing_period, 'f' as file, "
         "1 as line, 'USD' as billing_currency, $begin::TIMESTAMPTZ as charge_period_start, "
         "$end::TIMESTAMPTZ as charge_period_end, $cost::DECIMAL(38,12) as effective_cost",
-        {"begin": begin, "end": end, "cost": from_pico(pico)},
+        {"begin": begin, "end": end, "cost": pico * PLACE},
     )
     found = con.execute(
         f"select day, part from ({sql('charge_parts')}) order by day",
         {"period": "2026-09", "currency": "USD"},
     ).fetchall()
     if seconds <= 3600:
-        assert found == [(begin.date(), from_pico(pico))]
+        assert found == [(begin.date(), pico * PLACE)]
         return
     cuts = [begin]
     while cuts[-1] < end:
@@ -229,5 +229,5 @@ def test_a_charge_is_cut_at_midnights_as_money_is_split(pico, start, seconds):
         cuts.append(min(midnight, end))
     weights = [int((b - a).total_seconds()) for a, b in pairwise(cuts)]
     assert found == [
-        (cut.date(), from_pico(part)) for cut, part in zip(cuts[:-1], split(pico, weights), strict=True)
+        (cut.date(), part * PLACE) for cut, part in zip(cuts[:-1], split(pico, weights), strict=True)
     ]
