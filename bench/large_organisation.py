@@ -211,8 +211,6 @@ def _bill(con: DuckDBPyConnection, first: date) -> None:
             rows=rows,
             billed_cost=cost,
             effective_cost=cost,
-            charged_billed_cost=cost,
-            charged_effective_cost=cost,
             newest_day=last,
             since_snapshot=snapshot,
         )

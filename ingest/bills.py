@@ -29,8 +29,6 @@ class Period:
     billing_period: str
     currency: str
     rows: int
-    charged_billed: Decimal
-    charged_effective: Decimal
     billed: Decimal
     effective: Decimal
     first_day: date
@@ -143,9 +141,7 @@ def periods(context: Context) -> list[Period]:
         for source, account, month, currency, rows, billed, effective, first, last, newest in found:
             more = rest.get((source, account, month, currency), (Decimal(0), Decimal(0)))
             exact = (billed + more[0], effective + more[1])
-            periods.append(
-                Period(source, account, month, currency, rows, billed, effective, *exact, first, last, newest)
-            )
+            periods.append(Period(source, account, month, currency, rows, *exact, first, last, newest))
     return periods
 
 
@@ -281,8 +277,6 @@ def put_in_force(delivery: Delivery, periods: list[Period], snapshot: int) -> No
             rows=period.rows,
             billed_cost=f"{period.billed:f}",
             effective_cost=f"{period.effective:f}",
-            charged_billed_cost=f"{period.charged_billed:f}",
-            charged_effective_cost=f"{period.charged_effective:f}",
             newest_day=period.newest_day,
             since_snapshot=snapshot,
         )

@@ -77,8 +77,6 @@ class BilledPeriod(models.Model):
     rows = models.BigIntegerField()
     billed_cost = models.TextField()  # the exact sum of the original digits
     effective_cost = models.TextField()
-    charged_billed_cost = models.TextField()  # the sum of the charges: each rounded to 12 places
-    charged_effective_cost = models.TextField()
     newest_day = models.DateField(null=True)
     since_snapshot = models.BigIntegerField()
     until_snapshot = models.BigIntegerField(null=True)

@@ -163,8 +163,6 @@ def test_the_digits_after_the_twelfth_place_are_a_line_of_their_own(beyond):
         rows=4,
         billed_cost="22",
         effective_cost=beyond.replace("0", "23", 1),
-        charged_billed_cost="22",
-        charged_effective_cost="23",
         since_snapshot=put_allocations(),
     )
     bridge = only_bridge()
