@@ -56,6 +56,12 @@ class Line:
         return len(self.shares) - len(shown), self.cost - sum((share.cost for share in shown), Decimal(0))
 
     @property
+    def requested(self) -> ExplainedShare | None:
+        """Of the windows and units whose requests decided, the dearest."""
+        decided = [share for share in self.shares if share.measure and share.unit]
+        return max(decided, key=lambda share: abs(share.cost), default=None)
+
+    @property
     def assumed(self) -> bool:
         """Whether a unit counted as busy without a sample."""
         return any(share.assumed for share in self.shares)
@@ -85,3 +91,9 @@ def lines(shares: Iterable[ExplainedShare]) -> list[Line]:
         for alike in gathered.values()
     ]
     return sorted(found, key=lambda line: -abs(line.cost))
+
+
+def sampled(found: Iterable[Line]) -> Line | None:
+    """The line whose requests are shown with it: the dearest of usage, else of what others' requests decided."""
+    decided = [line for line in found if line.requested]
+    return next((line for line in decided if line.like.cost_type == "usage"), next(iter(decided), None))

@@ -62,7 +62,7 @@ def explain(request: HttpRequest) -> HttpResponse:
         context |= {
             "found": found,
             "lines": lines,
-            "sampled": next((one for line in lines for one in line.shares if one.measure and one.unit), None),
+            "sampled": explained.sampled(lines),
             "day_cost": by_day.get(day, Decimal(0)),
         }
     total = sum(by_day.values(), Decimal(0))

@@ -2,10 +2,12 @@
 
 import csv
 import io
+import re
+from html import unescape
 
 import pytest
 
-from tests.attribution.allocated import a_gpu_for_two_teams
+from tests.attribution.allocated import a_gpu_for_two_teams, attributed, given
 
 pytestmark = pytest.mark.django_db
 
@@ -66,3 +68,26 @@ def test_it_needs_login_and_is_only_read(client, finance, address):
     assert client.get(f"{address}?{WINDOW}&cost_type=usage").status_code == 302
     client.force_login(finance)
     assert client.post(f"{address}?{WINDOW}&cost_type=usage").status_code == 405
+
+
+def test_the_requests_shown_with_a_day_are_those_of_its_dearest_usage(client, finance):
+    # The idle hours cost most, and the hour that used most comes second.
+    given(
+        "charges", "resource_id | period | effective_cost\n i-1 | 10:00-11:00 | 50\n i-1 | 11:00-12:00 | 50"
+    )
+    given(
+        "gpu_samples",
+        "hosts | uuid | time | busy\n h-1 | GPU-0 | 10:30 | 100000\n h-1 | GPU-0 | 11:30 | 600000",
+    )
+    attributed()
+    client.force_login(finance)
+    page = client.get("/explain/?day=2026-01-05").content.decode()
+    line = next(one for one in page.split("<details")[1:] if "hx-get" in one)
+    assert 'class="badge usage"' in line
+    few = re.search(r'hx-get="([^"]+)"', line)
+    assert few
+    address = unescape(few[1])
+    shown = client.get(address)
+    assert [one.request_id for one in shown.context["found"].requests] == ["d"]
+    assert shown.context["found"].cost == 30
+    assert address.removesuffix("&few") in unescape(line.partition("</details>")[0])
