@@ -125,6 +125,13 @@ def runs(first: date | None = None, end: date | None = None, snapshot: int | Non
     return {run.day: run for run in found}
 
 
+def published(snapshot: int) -> int:
+    """The snapshot itself, where there is one. Raises UsageError."""
+    if not 1 <= snapshot <= warehouse.latest():
+        raise UsageError(f"there is no snapshot {snapshot}{' yet' if snapshot > 0 else ''}")
+    return snapshot
+
+
 def incomplete(first: date, end: date) -> dict[date, str]:
     """The days in [first, end) attributed before their bill or logs were all there, with what is missing."""
     newer = Run.objects.filter(day=OuterRef("day"), pk__gt=OuterRef("pk"))

@@ -7,8 +7,7 @@ from urllib.parse import urlencode
 
 from django.http import QueryDict
 
-from attribution.queries import FILTERS, Cells
-from finops.core import warehouse
+from attribution.queries import FILTERS, Cells, published
 from finops.core.access import Scope
 from finops.core.datasets import KEYS
 from finops.core.errors import FinopsError, UsageError
@@ -99,7 +98,7 @@ def asked_of(data: QueryDict, scope: Scope, newest: date) -> Asked:
     if day and day not in span:
         raise UsageError(f"{day} is not one of the days from {span.start} to {span.last}")
     closed = _closed(where, whole_or_none(data.get("version")))
-    snapshot = closed.snapshot if closed else snapshot_of(data.get("snapshot"))
+    snapshot = closed.snapshot if closed else snapshot_or_none(data)
     per = one_of(str(data["per"]), tuple(PER), "what a cost is divided by") if data.get("per") else ""
     others = _others(data, where)
     if others:
@@ -138,13 +137,11 @@ def span_of(start: str | None, end: str | None, day: date) -> Span:
     return span
 
 
-def snapshot_of(text: str | None) -> int | None:
-    """The number of a snapshot that there is; None where none is named."""
-    snapshot = whole_or_none(text)
-    if snapshot and snapshot > warehouse.latest():
-        raise UsageError(f"there is no snapshot {snapshot} yet")
-    return snapshot
-
-
 def whole_or_none(text: str | None) -> int | None:
     return whole_number(text) if text else None
+
+
+def snapshot_or_none(data: QueryDict) -> int | None:
+    """`?snapshot=7`, where it is there. Raises UsageError where there is no such snapshot."""
+    number = whole_or_none(data.get("snapshot"))
+    return published(number) if number else None

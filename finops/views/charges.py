@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from finops.views.asked import snapshot_of, span_of
+from finops.views.asked import snapshot_or_none, span_of
 from reports import matching
 from reports.filters import whole_number
 from reports.queries import newest_day
@@ -32,7 +32,7 @@ def charges(request: HttpRequest) -> HttpResponse:
         where,
         limit=CHARGES_A_PAGE,
         offset=(number - 1) * CHARGES_A_PAGE,
-        snapshot=snapshot_of(request.GET.get("snapshot")),
+        snapshot=snapshot_or_none(request.GET),
     )
     context = {
         "span": span,

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.core.management import CommandError
 
 from attribution import policies, queries
 from attribution.evidence import WEEK_BEFORE, requests_behind
@@ -153,6 +154,14 @@ def test_an_earlier_snapshot_explains_what_was_published_then():
     assert cost_by_day(Span(DAY, DAY + ONE), Cells({}), then) == {DAY: 8}
     assert requests_behind(DAY, WINDOW, {"cost_type": "idle"}, snapshot=then).cost == 4
     assert list(explain(DAY, DAY + ONE, snapshot=1)) == []
+
+
+@pytest.mark.parametrize("snapshot", [999999, 0, -1])
+def test_a_snapshot_that_is_not_there_is_refused(snapshot):
+    a_gpu_for_two_teams()
+    with pytest.raises(CommandError, match=f"there is no snapshot {snapshot}") as caught:
+        commands.run("explain", "--start", "2026-01-05", "--end", "2026-01-06", snapshot=snapshot)
+    assert caught.value.returncode == 2
 
 
 def test_a_resource_is_explained_as_the_sum_of_its_units():

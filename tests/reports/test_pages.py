@@ -249,6 +249,17 @@ def test_an_explanation_is_within_the_reader_s_scope(client, owner, september):
     assert client.get(f"/explain/?{days}&day=2026-10-07").status_code == 400
 
 
+DAYS = "start=2026-09-01&end=2026-10-01"
+
+
+@pytest.mark.parametrize("page", ["/explain/", "/explain/charges/"])
+def test_a_snapshot_that_is_not_there_is_refused(client, finance, september, page):
+    client.force_login(finance)
+    response = client.get(f"{page}?{DAYS}&snapshot=999999")
+    assert response.status_code == 400
+    assert "there is no snapshot 999999 yet" in response.content.decode()
+
+
 def test_filters_stand_in_the_address(client, finance, september):
     client.force_login(finance)
     rows = rows_of(client.get("/explorer/table.csv?by=model&team=search&team=nlp&feature=home"))

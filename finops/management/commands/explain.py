@@ -8,6 +8,7 @@ from django.conf import settings
 
 from attribution.evidence import RequestsBehind, requests_behind
 from attribution.explain import FILTERS, ExplainedDay, ExplainedShare, explain
+from attribution.queries import published
 from attribution.replay import Window
 from finops.core.command import Command as Base
 from finops.core.errors import FinopsError, UsageError
@@ -55,8 +56,9 @@ class Command(Base):
         start, end = parse_day(options["start"]), parse_day(options["end"])
         if end <= start:
             raise UsageError(f"--end {end} must be after --start {start}: the end is not included")
+        snapshot = published(options["snapshot"]) if options["snapshot"] is not None else None
         found = 0
-        for day in explain(start, end, where, limit=options["limit"], snapshot=options["snapshot"]):
+        for day in explain(start, end, where, limit=options["limit"], snapshot=snapshot):
             found += 1
             self.stdout.write(f"{day.day}: {day.total:,.12f} {settings.FINOPS_CURRENCY}")
             self._state(day)
