@@ -12,8 +12,9 @@ from django.db.models import Exists, OuterRef
 from attribution.models import Run
 from finops.core import warehouse
 from finops.core.access import EVERYTHING, Scope
-from finops.core.datasets import KEYS
+from finops.core.datasets import KEYS, MEASURES
 from finops.core.errors import UsageError
+from finops.core.periods import parse_month
 
 _OTHER_KEYS = ", ".join(key for key in KEYS if key != "team")
 # Columns that follow from the keys of an allocation.
@@ -39,6 +40,16 @@ FILTERS = (
 )
 
 
+COST_TYPES = ("usage", "idle", "shared", "unallocated")
+# Filters that have only these values, beside none.
+VALUES = {
+    "cost_type": COST_TYPES,
+    "reached": ("yes", "no"),
+    "reason": ("", "no_requests", "no_driver"),
+    "measure": ("", *MEASURES),
+}
+
+
 Values = str | tuple[str, ...]  # of a filter: one, or any of several
 
 
@@ -47,7 +58,7 @@ class Cells:
     """Some allocations of a day: those with these values, as far as the reader sees them.
 
     `resource_id` stands alone: published allocations do not say it, the units of the resource do.
-    Raises UsageError where a filter is not one of FILTERS.
+    Raises UsageError where a filter is not one of FILTERS, or can never have that value.
     """
 
     where: Mapping[str, Values]
@@ -59,6 +70,11 @@ class Cells:
                 raise UsageError(f"unknown filter {name!r}; expected one of {', '.join(FILTERS)}")
         if "resource_id" in self.where and (len(self.where) > 1 or self.scope.teams is not None):
             raise UsageError("resource_id goes with no other filter, and is for readers of all teams")
+        for name, words in VALUES.items():
+            for value in self.wanted(name):
+                require_word(name, value, words)
+        for period in self.wanted("billing_period"):
+            parse_month(period)
 
     def wanted(self, name: str) -> tuple[str, ...]:
         """The values of a filter, any of which will do; none: all."""
@@ -111,6 +127,12 @@ class Cells:
         if self.scope.teams is not None:
             found["visible"] = sorted(self.scope.teams)
         return found
+
+
+def require_word(name: str, value: str, words: Sequence[str]) -> None:
+    """Raises UsageError where the value is none of those that it can be."""
+    if value not in words:
+        raise UsageError(f"{name}={value}: expected {', '.join(filter(None, words))}")
 
 
 def runs(first: date | None = None, end: date | None = None, snapshot: int | None = None) -> dict[date, Run]:
@@ -171,10 +193,7 @@ def reconciliation(first: date, end: date) -> dict[str, Decimal]:
     charged = by_disposition.get("in scope", zero)
     return {
         "charges in scope": charged,
-        **{
-            f"  {cost_type}": by_type.get(cost_type, zero)
-            for cost_type in ("usage", "idle", "shared", "unallocated")
-        },
+        **{f"  {cost_type}": by_type.get(cost_type, zero) for cost_type in COST_TYPES},
         "difference": charged - sum(by_type.values(), zero),
         "excluded charges": by_disposition.get("excluded", zero) or zero,
     }

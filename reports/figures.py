@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-COST_TYPES = ("usage", "idle", "shared", "unallocated")
+from attribution.queries import COST_TYPES as COST_TYPES
 
 
 @dataclass(frozen=True)

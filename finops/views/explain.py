@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from attribution.queries import FILTERS
+from attribution.queries import FILTERS, runs
 from finops import explained
 from finops.core.access import scope_of
 from finops.core.datasets import KEYS
@@ -68,6 +68,8 @@ def explain(request: HttpRequest) -> HttpResponse:
     total = sum(by_day.values(), Decimal(0))
     context |= {
         "asked": asked,
+        "sees_everything": asked.cells.scope.teams is None,
+        "can_attribute": _can_attribute(asked),
         "filters": FILTERS,
         "span": asked.span,
         "by_day": by_day,
@@ -79,6 +81,13 @@ def explain(request: HttpRequest) -> HttpResponse:
         "unit_cost": _unit_cost(asked, total) if asked.per else None,
     }
     return render(request, "reports/explain.html", context)
+
+
+def _can_attribute(asked: Asked) -> bool:
+    """Whether the reader may have figures made of days that have none."""
+    if asked.snapshot or asked.cells.scope.teams is not None:
+        return False
+    return len(runs(asked.span.start, asked.span.end)) < asked.span.length
 
 
 def _closed_since(asked: Asked) -> ClosedMonth | None:

@@ -164,6 +164,18 @@ def test_a_snapshot_that_is_not_there_is_refused(snapshot):
     assert caught.value.returncode == 2
 
 
+def test_the_command_refuses_a_value_that_there_cannot_be_and_says_where_nothing_matches():
+    a_gpu_for_two_teams()
+    span = ("explain", "--start", "2026-01-05", "--end", "2026-01-07")
+    with pytest.raises(CommandError, match="cost_type=foo: expected usage, idle") as caught:
+        commands.run(*span, "--where", "cost_type=foo")
+    assert caught.value.returncode == 2
+    with pytest.raises(CommandError, match="no cost from 2026-01-05 to before 2026-01-07 has model=nope"):
+        commands.run(*span, "--where", "model=nope")
+    with pytest.raises(CommandError, match="no day from 2026-01-06 to before 2026-01-08 has been attributed"):
+        commands.run("explain", "--start", "2026-01-06", "--end", "2026-01-08")
+
+
 def test_a_resource_is_explained_as_the_sum_of_its_units():
     a_gpu_for_two_teams()
     cells = {"resource_id": "i-1"}

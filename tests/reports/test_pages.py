@@ -241,6 +241,26 @@ def test_an_amount_of_the_explorer_opens_the_days_that_it_is_the_sum_of(client, 
             assert text == (unit_cost(unit["result"]) if unit else money(context["total"])), to
 
 
+def test_a_name_that_no_cost_has_is_said(client, finance, owner, september):
+    client.force_login(finance)
+    page = client.get(f"/explain/?{DAYS}&model=nope&team=search").content.decode()
+    assert "No cost of these days has model <strong>nope</strong> and team <strong>search</strong>." in page
+    page = client.get("/explain/?start=2026-08-01&end=2026-09-01").content.decode()
+    assert "manage.py attribute --start 2026-08-01 --end 2026-09-01" in page
+
+
+def test_nobody_is_told_to_attribute_days_where_that_cannot_help(client, finance, owner, september):
+    client.force_login(owner)
+    page = client.get(f"/explain/?{DAYS}&team=nlp").content.decode()
+    assert "No cost of these days that you may see has team <strong>nlp</strong>." in page
+    assert "manage.py" not in page
+    assert "manage.py" not in client.get("/explain/?day=2026-08-01").content.decode()
+    client.force_login(finance)
+    page = client.get("/explain/?start=2026-08-01&end=2026-08-03&snapshot=1").content.decode()
+    assert "at that snapshot" in page
+    assert "manage.py" not in page
+
+
 def test_an_explanation_is_within_the_reader_s_scope(client, owner, september):
     client.force_login(owner)
     days = "start=2026-09-01&end=2026-10-01"
@@ -250,6 +270,29 @@ def test_an_explanation_is_within_the_reader_s_scope(client, owner, september):
 
 
 DAYS = "start=2026-09-01&end=2026-10-01"
+
+
+@pytest.mark.parametrize(
+    ("page", "value", "expected"),
+    [
+        ("/explain/", "cost_type=foo", "expected usage, idle, shared, unallocated"),
+        ("/explain/", "cost_type=usage&cost_type=foo", "expected usage, idle, shared, unallocated"),
+        ("/explain/", "reached=foo", "expected yes, no"),
+        ("/explain/", "measure=foo", "expected gpu_ms"),
+        ("/explain/", "reason=foo", "expected no_requests, no_driver"),
+        ("/explain/", "billing_period=2026-99", "expected YYYY-MM"),
+        ("/explain/", "billing_period=2026-9", "expected YYYY-MM"),
+        ("/explain/charges/", "disposition=foo", "expected direct, model, api, pool, exclude, unconverted"),
+        ("/explain/charges/", "by=foo", "expected default, rule"),
+        ("/explain/charges/", "attributed=maybe", "expected yes, no"),
+        ("/explain/charges/", "billing_period=2026-99", "expected YYYY-MM"),
+    ],
+)
+def test_a_value_that_a_filter_can_never_have_is_refused(client, finance, september, page, value, expected):
+    client.force_login(finance)
+    response = client.get(f"{page}?{DAYS}&{value}")
+    assert response.status_code == 400
+    assert expected in response.content.decode()
 
 
 @pytest.mark.parametrize("page", ["/explain/", "/explain/charges/"])

@@ -57,9 +57,10 @@ class Command(Base):
         if end <= start:
             raise UsageError(f"--end {end} must be after --start {start}: the end is not included")
         snapshot = published(options["snapshot"]) if options["snapshot"] is not None else None
-        found = 0
+        found = matched = 0
         for day in explain(start, end, where, limit=options["limit"], snapshot=snapshot):
             found += 1
+            matched += len(day.shares) + day.rest_count
             self.stdout.write(f"{day.day}: {day.total:,.12f} {settings.FINOPS_CURRENCY}")
             self._state(day)
             for share in day.shares:
@@ -69,7 +70,10 @@ class Command(Base):
             if options["requests"] > 0:
                 self._requests(day, where, options)
         if not found:
-            raise FinopsError(f"no day from {start} to {end} has been attributed")
+            raise FinopsError(f"no day from {start} to before {end} has been attributed")
+        if not matched:
+            named = " and ".join(f"{name}={value}" for name, value in where.items())
+            raise FinopsError(f"no cost from {start} to before {end}{' has ' if named else ''}{named}")
 
     def _state(self, day: ExplainedDay) -> None:
         state = day.state
