@@ -59,6 +59,7 @@ class Asked:
         pairs += self.named
         pairs += [("others", self.others.by), ("sort", self.others.measure)] if self.others else []
         pairs += [("without", day) for day in sorted(self.without)]
+        pairs += [("per", self.per)] if self.per else []
         if self.closed:
             pairs.append(("version", self.closed.version))
         elif self.snapshot:

@@ -16,10 +16,9 @@ from finops.core.datasets import KEYS
 from finops.core.periods import parse_day
 from finops.views.asked import PER, Asked, asked_of
 from reports.billing_periods import closed_months
-from reports.exploration import explore
 from reports.figures import Figures
 from reports.models import ClosedMonth
-from reports.queries import cost_by_day, newest_day
+from reports.queries import cost_by_day, figures_by, newest_day
 from reports.selection import Selection
 from reports.views.access import page
 
@@ -106,7 +105,7 @@ def _unit_cost(asked: Asked, cost: Decimal) -> dict[str, Any] | None:
     period = (asked.cells.wanted("billing_period") or ("",))[0]
     selection = Selection(asked.span.start, asked.span.end, "day", (), where, period, asked.cells.scope)
     served = Figures()
-    for day, figures in explore(selection).rows:
+    for (day,), figures in figures_by(selection, ("period",), asked.snapshot).items():
         if parse_day(day) not in asked.without:
             served += figures
     is_usage = asked.cells.wanted("cost_type") == ("usage",)

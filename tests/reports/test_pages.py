@@ -261,6 +261,39 @@ def test_nobody_is_told_to_attribute_days_where_that_cannot_help(client, finance
     assert "manage.py" not in page
 
 
+def test_a_unit_cost_of_a_closed_month_is_divided_as_it_was_closed(client, finance, september):
+    client.force_login(finance)
+    client.post("/statements/2026-09/close", {"confirmed": "yes"})
+    asked = f"/explain/?{DAYS}&billing_period=2026-09&team=search&per=predictions"
+    before = client.get(asked).context["unit_cost"]
+    assert (before["cost"], before["count"]) == (6, 18)
+    fill(
+        "request_days",
+        "day | model | team | requests | predictions\n"
+        "2026-09-07 | search-model-0 | search | 90 | 90\n 2026-09-08 | search-model-0 | search | 10 | 10",
+    )
+    fill(
+        "allocation_days",
+        "source | billing_account | billing_period | day | model | team | cost_type | cost\n"
+        "aws | 1001 | 2026-09 | 2026-09-07 | search-model-0 | search | usage | 50",
+    )
+    today = client.get(asked).context["unit_cost"]
+    assert (today["cost"], today["count"]) == (53, 100)
+    assert client.get(f"{asked}&version=1").context["unit_cost"] == before
+
+
+def test_a_day_opened_from_a_unit_cost_keeps_its_division(client, finance, september):
+    client.force_login(finance)
+    address = f"/explain/?{DAYS}&team=search&per=predictions"
+    found = client.get(address)
+    days = [to for to in re.findall(r'href="([^"]+)"', found.content.decode()) if "day=2026-09-07" in to]
+    assert days
+    for to in days:
+        opened = client.get(unescape(to))
+        assert opened.context["unit_cost"] == found.context["unit_cost"]
+        assert "A prediction" in opened.content.decode()
+
+
 def test_an_explanation_is_within_the_reader_s_scope(client, owner, september):
     client.force_login(owner)
     days = "start=2026-09-01&end=2026-10-01"
