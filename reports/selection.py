@@ -1,6 +1,6 @@
 """Selections: which days, and which allocations of them, by which keys and how finely."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Literal, get_args
@@ -34,6 +34,12 @@ class Span:
 
     def __iter__(self) -> Iterator[date]:
         return iter(ChargePeriod.days(self.start, self.end))
+
+
+def spread(days: Collection[date]) -> tuple[Span, frozenset[date]]:
+    """The span from the first of some days to the last, and the days of it that are none of them."""
+    span = Span(min(days), max(days) + timedelta(days=1))
+    return span, frozenset(span) - frozenset(days)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Which figure the address of an explanation means."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from urllib.parse import urlencode
 
@@ -17,9 +17,9 @@ from reports.figures import MEASURES
 from reports.filters import one_of, whole_number
 from reports.models import ClosedMonth
 from reports.queries import figures_by
-from reports.selection import Selection, Span
+from reports.selection import Selection, Span, spread
 
-PER = {"predictions": "prediction", "tokens": "1K tokens"}
+PER = {"predictions": "prediction", "tokens": "1K tokens", "days": "day"}
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,28 @@ class Asked:
     closed: ClosedMonth | None  # the closed month whose figure it is
     per: str  # of a unit cost: what it is divided by
     others: Others | None = None  # the values of one filter are those beyond the dearest
+    before: tuple[date, ...] = ()  # of a change: the days with which the span is compared
 
     @property
     def query(self) -> str:
         """The query string of the figure, without a day."""
-        pairs: list[tuple[str, object]] = [("start", self.span.start), ("end", self.span.end)]
-        pairs += self.named
+        return self._query(self.span, self.without, [("before", day) for day in self.before])
+
+    @property
+    def query_before(self) -> str:
+        """The query string of the cost a day of the days before."""
+        return replace(self, per="days")._query(*spread(self.before))
+
+    @property
+    def days(self) -> int:
+        """How many days the figure is the sum of."""
+        return self.span.length - len(self.without)
+
+    def _query(self, span: Span, without: frozenset[date], more: Sequence[tuple[str, object]] = ()) -> str:
+        pairs: list[tuple[str, object]] = [("start", span.start), ("end", span.end), *self.named]
         pairs += [("others", self.others.by), ("sort", self.others.measure)] if self.others else []
-        pairs += [("without", day) for day in sorted(self.without)]
+        pairs += [("without", day) for day in sorted(without)]
+        pairs += more
         pairs += [("per", self.per)] if self.per else []
         if self.closed:
             pairs.append(("version", self.closed.version))
@@ -104,7 +118,8 @@ def asked_of(data: QueryDict, scope: Scope, newest: date) -> Asked:
     others = _others(data, where)
     if others:
         where[others.by] = others.values(span, where, scope)
-    return Asked(Cells(where, scope), span, day, without, snapshot, closed, per, others)
+    before = tuple(map(parse_day, data.getlist("before")))
+    return Asked(Cells(where, scope), span, day, without, snapshot, closed, per, others, before)
 
 
 def _others(data: QueryDict, where: Mapping[str, tuple[str, ...]]) -> Others | None:

@@ -1,6 +1,6 @@
 """Where a figure came from: its days, and of a day the charges, rules, units and weights."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +19,7 @@ from reports.billing_periods import closed_months
 from reports.figures import Figures
 from reports.models import ClosedMonth
 from reports.queries import cost_by_day, figures_by, newest_day
-from reports.selection import Selection
+from reports.selection import Selection, Span, spread
 from reports.views.access import page
 
 EVERY_SHARE = 100_000  # of a day; what the page shows of them is gathered
@@ -40,11 +40,7 @@ def explain(request: HttpRequest) -> HttpResponse:
     if newest is None:
         return render(request, "reports/explain.html", context)
     asked = asked_of(request.GET, scope_of(request.user), newest)
-    by_day = {
-        day: cost
-        for day, cost in cost_by_day(asked.span, asked.cells, asked.snapshot).items()
-        if day not in asked.without
-    }
+    by_day = _by_day(asked, asked.span, asked.without)
     if day := asked.day:
         found = next(
             explanation.explain(
@@ -78,8 +74,22 @@ def explain(request: HttpRequest) -> HttpResponse:
         "largest": max(map(abs, by_day.values()), default=Decimal(0)),
         "closed_since": _closed_since(asked),
         "unit_cost": _unit_cost(asked, total) if asked.per else None,
+        "change": _change(asked, total) if asked.before else None,
     }
     return render(request, "reports/explain.html", context)
+
+
+def _by_day(asked: Asked, span: Span, without: frozenset[date]) -> dict[date, Decimal]:
+    costs = cost_by_day(span, asked.cells, asked.snapshot)
+    return {day: cost for day, cost in costs.items() if day not in without}
+
+
+def _change(asked: Asked, cost: Decimal) -> dict[str, Any]:
+    """What a day cost more than a day before, and both."""
+    span, without = spread(asked.before)
+    now = cost / asked.days
+    before = sum(_by_day(asked, span, without).values(), Decimal(0)) / (span.length - len(without))
+    return {"result": now - before, "now": now, "before": before, "span": span}
 
 
 def _can_attribute(asked: Asked) -> bool:
@@ -100,7 +110,12 @@ def _closed_since(asked: Asked) -> ClosedMonth | None:
 
 
 def _unit_cost(asked: Asked, cost: Decimal) -> dict[str, Any] | None:
-    """The division behind a unit cost: what was served by these keys on these days, and the loaded cost."""
+    """The division behind a unit cost: what was served by these keys on these days, and the loaded cost.
+
+    By days it is of the whole cost.
+    """
+    if asked.per == "days":
+        return {"per": PER[asked.per], "cost": cost, "count": asked.days, "result": cost / asked.days}
     where = {name: asked.cells.wanted(name) for name in asked.cells.where if name in KEYS}
     period = (asked.cells.wanted("billing_period") or ("",))[0]
     selection = Selection(asked.span.start, asked.span.end, "day", (), where, period, asked.cells.scope)

@@ -20,11 +20,12 @@ from reports import charts
 from reports.exploration import explore
 from reports.figures import Figures
 from reports.filters import one_of
-from reports.selection import Selection, Span
+from reports.selection import Selection, Span, spread
 from reports.views.access import page
 
 ROWS_A_PAGE = 50
 SHOWN_BEFORE = timedelta(days=14)
+WITHOUT_RULES = ("usage", "idle")  # what changes are of: what follows machines and requests
 TELLING = Decimal("0.05")  # of the requests: a change of the failed ones that belongs to the story
 # What each factor of a change means, for who reads the word for the first time.
 FACTORS = {
@@ -48,12 +49,12 @@ FACTORS = {
 @require_GET
 @page
 def anomalies(request: HttpRequest) -> HttpResponse:
-    state = request.GET.get("state", "")
-    found = queries.incidents(
-        scope_of(request.user), one_of(state, tuple(Incident.STATES), "a state") if state else ""
-    )
+    state, scope = request.GET.get("state", ""), scope_of(request.user)
+    found = queries.incidents(scope, one_of(state, tuple(Incident.STATES), "a state") if state else "")
+    shown = Paginator(found, ROWS_A_PAGE).get_page(request.GET.get("page"))
     context = {
-        "found": Paginator(found, ROWS_A_PAGE).get_page(request.GET.get("page")),
+        "found": shown,
+        "rows": [(one, _cell(one, _days_of(one), scope)) for one in shown],
         "state": state,
         "states": Incident.STATES,
         "currency": settings.FINOPS_CURRENCY,
@@ -87,10 +88,11 @@ def anomaly(request: HttpRequest, number: int) -> HttpResponse:
         "before": before,
         "chart": charts.incident(detail, settings.FINOPS_CURRENCY),
         "explored": urlencode(explored),
-        "cell": _cell(
-            incident, Span(incident.onset, incident.last_day + timedelta(days=1)), scope_of(request.user)
-        ),
-        "compared": _cell(incident, now, scope_of(request.user)) if now else "",
+        "cell": _cell(incident, _days_of(incident), scope_of(request.user)),
+        "of_slice": _slice_query(incident, _cost_types(incident), scope_of(request.user)),
+        "compared": _compared(detail, scope_of(request.user)),
+        "cost": incident.actual * incident.days,
+        "expected_cost": incident.actual * incident.days - incident.impact,
         "keys": KEYS,
         "states": Incident.STATES,
         "currency": settings.FINOPS_CURRENCY,
@@ -98,15 +100,43 @@ def anomaly(request: HttpRequest, number: int) -> HttpResponse:
     return render(request, "reports/anomaly.html", context)
 
 
-def _cell(incident: Incident, span: Span, scope: Scope) -> str:
-    """The query string of the page that explains what the slice cost; empty where no explanation has these bounds."""
-    pairs: list[tuple[str, object]] = [("start", span.start), ("end", span.end)]
+def _days_of(incident: Incident) -> list[date]:
+    """The days that were not normal, of which its figures are."""
+    return [date.fromisoformat(row["day"]) for row in incident.series if row["expected"] is not None]
+
+
+def _cost_types(incident: Incident) -> tuple[str, ...]:
+    """Those whose cost its metric is of."""
+    return {"idle": ("idle",), "unit_cost": ("usage",)}.get(incident.metric, WITHOUT_RULES)
+
+
+def _slice_query(incident: Incident, types: tuple[str, ...], scope: Scope) -> str:
+    """The filters of the page that explains what the slice cost; empty where no explanation has these bounds."""
     if incident.resource:
-        if scope.teams is not None or incident.metric != "cost" or set(incident.slice) != {"resource"}:
+        if scope.teams is not None or types != WITHOUT_RULES or set(incident.slice) != {"resource"}:
             return ""
-        return urlencode([*pairs, ("resource_id", incident.resource)])
-    types = {"idle": ("idle",), "unit_cost": ("usage",)}.get(incident.metric, ("usage", "idle"))
-    return urlencode([*pairs, *incident.slice.items(), *(("cost_type", one) for one in types)])
+        return urlencode({"resource_id": incident.resource})
+    return urlencode([*incident.slice.items(), *(("cost_type", one) for one in types)])
+
+
+def _cell(incident: Incident, days: list[date], scope: Scope) -> str:
+    """The query string of the page that explains what the slice cost on these days; empty where there is none."""
+    where = _slice_query(incident, _cost_types(incident), scope)
+    return f"{where}&{_days_query(days)}" if where and days else ""
+
+
+def _compared(detail: queries.Detail, scope: Scope) -> str:
+    """The same of the days that are compared: usage and idle, beside those of the days before."""
+    where = _slice_query(detail.incident, WITHOUT_RULES, scope)
+    if not where or not detail.now:
+        return ""
+    return f"{where}&{_days_query(detail.now)}&{urlencode([('before', day) for day in detail.before])}"
+
+
+def _days_query(days: list[date]) -> str:
+    span, without = spread(days)
+    pairs: list[tuple[str, object]] = [("start", span.start), ("end", span.end)]
+    return urlencode([*pairs, *(("without", day) for day in sorted(without))])
 
 
 def _by_key(detail: queries.Detail) -> list[tuple[str, list[queries.Amount], Decimal]]:
@@ -132,7 +162,7 @@ def _failed_more(served: list[Figures]) -> bool:
 
 
 def _span(days: list[date]) -> Span | None:
-    return Span(min(days), max(days) + timedelta(days=1)) if days else None
+    return spread(days)[0] if days else None
 
 
 @require_POST

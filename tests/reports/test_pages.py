@@ -18,7 +18,7 @@ from finops.core import warehouse
 from ingest.models import Delivery, DeliveryFile, Problem
 from reports import exports
 from reports.selection import Selection
-from reports.templatetags.figures import money, unit_cost
+from reports.templatetags.figures import money, signed_money, unit_cost
 from reports.views.anomalies import FACTORS
 from tests.reports.conftest import costs
 from tests.tables import fill
@@ -482,6 +482,38 @@ def test_an_anomaly_shows_factors_and_slices_that_sum_to_its_change(client, fina
     for _, slices, rest in found["slices"]:
         assert sum(one.amount for one in slices) + rest == found["incident"].change
     assert found["main"].name == "price"
+
+
+def test_every_figure_of_an_anomaly_opens_that_figure(client, finance, incidents):
+    fill(
+        "allocation_days",
+        """
+        day        | model          | tenant | cost_type | cost
+        2026-09-06 | search-model-0 | acme   | usage     | 7
+        2026-09-07 | search-model-0 | acme   | usage     | 1
+        2026-09-08 | search-model-0 | acme   | usage     | 2
+        2026-09-08 | search-model-0 | acme   | idle      | 1
+        2026-09-08 | search-model-0 | acme   | shared    | 9
+        """,
+    )
+    client.force_login(finance)
+    for page in ("/anomalies/", "/anomalies/1/"):
+        opened = [one for one in shown(client.get(page).content.decode()) if "search-model-0" in one[0]]
+        assert opened
+        for to, text in opened:
+            found = client.get(to)
+            if "before=" in to:
+                assert signed_money(found.context["change"]["result"]) == text
+                assert "3.00 a day, less" in found.content.decode()
+                ((before, amount),) = [one for one in shown(found.content.decode()) if one[1] == "1.00"]
+                assert money(client.get(before).context["unit_cost"]["result"]) == amount
+            elif "per=" in to:
+                assert money(found.context["unit_cost"]["result"]) == text
+            else:
+                assert money(found.context["total"]) == text
+    page = client.get("/anomalies/1/").content.decode()
+    assert "less 1.00 that a model expected" in page
+    assert any("before=" in to for to, _ in shown(page))
 
 
 def test_an_anomaly_of_requests_that_failed_says_so(client, finance, september, incidents):
