@@ -44,7 +44,7 @@ class ChargesBehind:
 
 @dataclass(frozen=True)
 class LineDetail:
-    """A line opened: its parts by each facet, the charges of its pool or model, and a correction's changes."""
+    """A line opened: its parts by each facet and the charges of its pool or model; of a correction its changes alone."""
 
     line: Line
     parts: Mapping[str, tuple[Part, ...]]
@@ -52,6 +52,26 @@ class LineDetail:
     changes: tuple[Change, ...] = ()
     snapshot: int = 0  # that it was read at
     booked: int | None = None  # of a correction: the snapshot of what it corrects
+
+    @property
+    def was(self) -> Decimal:
+        """Of a correction, what its changed days cost before."""
+        return sum((change.was for change in self.changes), Decimal(0))
+
+    @property
+    def now(self) -> Decimal:
+        return sum((change.now for change in self.changes), Decimal(0))
+
+    @property
+    def difference(self) -> Decimal:
+        return self.now - self.was
+
+    @property
+    def days(self) -> int:
+        """How many days have a cost; of a correction, how many changed."""
+        return len(
+            {change.day for change in self.changes} if self.line.is_correction else self.parts.get("day", ())
+        )
 
 
 def line_detail(
@@ -76,6 +96,11 @@ def line_detail(
 
 
 def _line_detail(con: DuckDBPyConnection, line: Line, key: LineKey, whole: Month) -> LineDetail:
+    if line.is_correction:
+        booked = _booked_at(line, whole)
+        return LineDetail(
+            line, {}, (), _changes_behind(con, line, booked, whole.snapshot), whole.snapshot, booked
+        )
     of = line.period
     touching = days_of(of)
     for dataset in ("allocation_days", "charge_days"):
@@ -90,9 +115,7 @@ def _line_detail(con: DuckDBPyConnection, line: Line, key: LineKey, whole: Month
         line=line,
         parts={facet: tuple(found) for facet, found in parts.items()},
         charges=tuple(ChargesBehind(*row) for row in behind),
-        changes=_changes_behind(con, line, whole) if line.is_correction else (),
         snapshot=whole.snapshot,
-        booked=_booked_at(line, whole) if line.is_correction else None,
     )
 
 
@@ -106,9 +129,10 @@ def _booked_at(line: Line, whole: Month) -> int | None:
     return found
 
 
-def _changes_behind(con: DuckDBPyConnection, line: Line, whole: Month) -> tuple[Change, ...]:
+def _changes_behind(
+    con: DuckDBPyConnection, line: Line, booked: int | None, snapshot: int
+) -> tuple[Change, ...]:
     """The days behind a correction: what they were when the closed month was last booked, and since."""
-    booked = _booked_at(line, whole)
-    if booked is None or not open_changes(con, line.period, booked, whole.snapshot):
+    if booked is None or not open_changes(con, line.period, booked, snapshot):
         return ()
     return tuple(change for key, change in changes(con, line.period) if key == line.key)

@@ -1,6 +1,6 @@
 """The chargeback months: their statements, what each line is made of, the bridge, and closing."""
 
-from datetime import date, timedelta
+from datetime import date
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -18,7 +18,7 @@ from reports.billing_periods import MonthState
 from reports.figures import COST_TYPES
 from reports.filters import whole_number
 from reports.ledger import ledger_csv
-from reports.line_detail import LineDetail, line_detail
+from reports.line_detail import line_detail
 from reports.lines import Line, LineKey
 from reports.statements import NoSuchStatement, Statement
 from reports.views.access import by_role, page, whole_bill
@@ -105,7 +105,6 @@ def line(request: HttpRequest, period: str, slug: str) -> HttpResponse:
         "statement": found,
         "detail": detail,
         "cell": _cell(detail.line, found),
-        "parts_cell": _parts_cell(detail, found),
         "charged": urlencode(
             {"start": detail.line.charge_period_start, "end": detail.line.charge_period_end}
         ),
@@ -125,17 +124,6 @@ def _cell(line: Line, statement: Statement) -> str:
         return line.explained
     version = {"version": statement.closed_version} if statement.closed_version else {}
     return "&".join(filter(None, (line.cell, urlencode(version))))
-
-
-def _parts_cell(detail: LineDetail, statement: Statement) -> str:
-    """What explains the parts: of a correction they are those of the whole line now."""
-    if not detail.line.is_correction:
-        return _cell(detail.line, statement)
-    days = [date.fromisoformat(part.value) for part in detail.parts.get("day", ())]
-    if not days:
-        return ""
-    span = {"start": min(days), "end": max(days) + timedelta(days=1), "snapshot": detail.snapshot}
-    return f"{detail.line.explained}&{urlencode(span)}"
 
 
 @require_GET

@@ -1,5 +1,6 @@
 import csv
 import io
+import re
 from datetime import date
 from decimal import Decimal
 
@@ -240,6 +241,32 @@ def test_a_closed_month_says_the_same_for_ever_and_the_difference_goes_to_the_op
 
     detail = line_detail("2026-10", correction.key, EVERYTHING, corrects="2026-09")
     assert [(change.was, change.now) for change in detail.changes] == [(Decimal("5.554"), Decimal("7.004"))]
+
+
+def test_the_page_of_a_correction_shows_what_changed_and_adds_up_to_it(client, finance):
+    days = "on | team | model | cost\n" + "\n".join(
+        f"2026-09-{day:02} 10:00 | nlp | chat | {day}.00" for day in range(1, 11)
+    )
+    bill(days)
+    bill("on | team | model | cost\n2026-10-01 10:00 | nlp | chat | 3")
+    closing.close("2026-09", "fin")
+    bill(days.replace("| 4.00", "| 6.50").replace("| 9.00", "| 8.25"))
+    client.force_login(finance)
+    address = "/statements/2026-10/lines/team/nlp/?cost_type=usage&model=chat&feature=&pool=&reason=&corrects=2026-09"
+    page = client.get(address).content.decode()
+    assert re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", page)[:3] == [
+        ("Booked", "1.75"),
+        ("Exact cost behind it", "1.75"),
+        ("Days that changed", "2"),
+    ]
+    tables = re.findall(
+        r"<caption[^>]*>([^<]+)</caption>.*?<tbody>(.*?)</tbody>(?:.*?<tfoot>(.*?)</tfoot>)?", page, re.S
+    )
+    ((caption, body, foot),) = tables
+    assert caption == "Changed days"
+    assert re.findall(r"\d{4}-\d\d-\d\d</th>", body) == ["2026-09-04</th>", "2026-09-09</th>"]
+    assert re.findall(r">([+−]?[\d.]+)</td>", body) == ["+2.50", "−0.75"]
+    assert re.findall(r">([+−]?[\d.]+)</td>", foot) == ["13.00", "14.75", "+1.75"]
 
 
 def test_corrections_are_frozen_with_the_open_month_and_not_made_twice():
