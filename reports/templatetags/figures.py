@@ -52,13 +52,14 @@ def signed_money(amount: Decimal | str) -> str:
 
 @register.filter
 def unit_cost(amount: Decimal | None) -> str:
-    """Three digits that say something, however small: a prediction may cost a millionth."""
+    """Three digits that say something, however small: a prediction may cost a millionth; half up, as money."""
     if amount is None:
         return NONE
     if not amount:
         return "0"
     places = max(2, 2 - Decimal(amount).adjusted())
-    return _signed(f"{Decimal(amount):,.{places}f}")
+    rounded = Decimal(amount).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    return _signed(f"{rounded:,f}")
 
 
 @register.filter
@@ -113,14 +114,20 @@ def millionths(part: int | None) -> str:
 
 
 @register.simple_tag
-def days(start: date, end: date) -> str:
-    """The days [start, end) as people say them: `3 October`, `1–31 October`, `28 September – 3 October`."""
+def days(start: date, end: date, year: bool = False) -> str:
+    """The days [start, end) as people say them: `3 October`, `1–31 October`, `28 September – 3 October`.
+
+    With the year where that is asked for; with both where there are two.
+    """
     last = end - timedelta(days=1)
+    ended = f"{last.day} {last:%B}" + (f" {last.year}" if year or last.year != start.year else "")
     if last <= start:
-        return f"{start.day} {start:%B}"
-    if (start.year, start.month) == (last.year, last.month):
-        return f"{start.day}–{last.day} {last:%B}"
-    return f"{start.day} {start:%B} – {last.day} {last:%B}"
+        return ended
+    if start.year != last.year:
+        return f"{start.day} {start:%B} {start.year} – {ended}"
+    if start.month == last.month:
+        return f"{start.day}–{ended}"
+    return f"{start.day} {start:%B} – {ended}"
 
 
 @register.filter

@@ -46,7 +46,16 @@ def test_a_change_has_a_sign_and_a_nothing_has_none():
 
 
 @pytest.mark.parametrize(
-    ("amount", "text"), [("0.0000123456", "0.0000123"), ("0.14", "0.140"), ("1234.5", "1,234.50"), ("0", "0")]
+    ("amount", "text"),
+    [
+        ("0.0000123456", "0.0000123"),
+        ("0.14", "0.140"),
+        ("1234.5", "1,234.50"),
+        ("0", "0"),
+        ("2.925", "2.93"),
+        ("-0.0012345", "−0.00123"),
+        ("0.0001235", "0.000124"),
+    ],
 )
 def test_a_unit_cost_shows_three_digits_that_say_something(amount, text):
     assert figures.unit_cost(Decimal(amount)) == text
@@ -68,6 +77,21 @@ def test_a_large_count_is_told_in_three_digits_and_whole_under_the_pointer(numbe
     written = figures.abbreviated(number)
     assert strip_tags(written) == text
     assert number < 10**7 or f'title="{number:,}"' in written
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "text", "with_year"),
+    [
+        ("2026-10-03", "2026-10-04", "3 October", "3 October 2026"),
+        ("2026-10-01", "2026-11-01", "1–31 October", "1–31 October 2026"),
+        ("2026-09-28", "2026-10-04", "28 September – 3 October", "28 September – 3 October 2026"),
+        ("2025-12-20", "2026-10-06", *["20 December 2025 – 5 October 2026"] * 2),
+        ("2025-10-20", "2026-10-06", *["20 October 2025 – 5 October 2026"] * 2),
+    ],
+)
+def test_days_of_two_years_name_both(start, end, text, with_year):
+    span = date.fromisoformat(start), date.fromisoformat(end)
+    assert (figures.days(*span), figures.days(*span, year=True)) == (text, with_year)
 
 
 def test_no_figure_is_a_dash():
