@@ -176,6 +176,27 @@ def test_the_command_refuses_a_value_that_there_cannot_be_and_says_where_nothing
         commands.run("explain", "--start", "2026-01-06", "--end", "2026-01-08")
 
 
+def test_the_command_ends_with_the_sum_of_several_days():
+    a_gpu_for_two_teams()
+    given(
+        "charges",
+        "resource_id | period | effective_cost\n i-1 | 10:00-11:00 | 8\n i-1 | 2026/01/06 10:00-2026/01/06 11:00 | 5",
+    )
+    attributed("2026-01-05", "2026-01-06")
+    said = commands.run("explain", "--start", "2026-01-05", "--end", "2026-01-07")
+    assert said.splitlines()[-1] == "2026-01-05 to before 2026-01-07, 2 days: 13.000000000000 USD"
+    alone = commands.run("explain", "--start", "2026-01-05", "--end", "2026-01-06")
+    assert "to before" not in alone
+
+
+@pytest.mark.parametrize("option", ["limit", "requests"])
+def test_the_command_shows_no_less_than_nothing(option):
+    a_gpu_for_two_teams()
+    with pytest.raises(CommandError, match=f"--{option} -1: expected 0 or more") as caught:
+        commands.run("explain", "--start", "2026-01-05", "--end", "2026-01-06", **{option: -1})
+    assert caught.value.returncode == 2
+
+
 def test_a_resource_is_explained_as_the_sum_of_its_units():
     a_gpu_for_two_teams()
     cells = {"resource_id": "i-1"}

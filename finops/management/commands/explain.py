@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -56,10 +57,15 @@ class Command(Base):
         start, end = parse_day(options["start"]), parse_day(options["end"])
         if end <= start:
             raise UsageError(f"--end {end} must be after --start {start}: the end is not included")
+        for name in ("limit", "requests"):
+            if options[name] < 0:
+                raise UsageError(f"--{name} {options[name]}: expected 0 or more")
         snapshot = published(options["snapshot"]) if options["snapshot"] is not None else None
         found = matched = 0
+        total = Decimal(0)
         for day in explain(start, end, where, limit=options["limit"], snapshot=snapshot):
             found += 1
+            total += day.total
             matched += len(day.shares) + day.rest_count
             self.stdout.write(f"{day.day}: {day.total:,.12f} {settings.FINOPS_CURRENCY}")
             self._state(day)
@@ -74,6 +80,10 @@ class Command(Base):
         if not matched:
             named = " and ".join(f"{name}={value}" for name, value in where.items())
             raise FinopsError(f"no cost from {start} to before {end}{' has ' if named else ''}{named}")
+        if found > 1:
+            self.stdout.write(
+                f"{start} to before {end}, {found} days: {total:,.12f} {settings.FINOPS_CURRENCY}"
+            )
 
     def _state(self, day: ExplainedDay) -> None:
         state = day.state
