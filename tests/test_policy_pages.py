@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import CommandError
 
 from attribution import policies, run
 from attribution.models import PolicyChange, PolicyPreview
@@ -14,6 +15,7 @@ from attribution.world import policies_in_force
 from finops import previews
 from finops.core import warehouse
 from reports.models import ClosedMonth
+from tests import commands
 from tests.attribution.allocated import given
 from tests.reports.conftest import person
 
@@ -58,6 +60,20 @@ def tried(client, text=PLATFORM, month="2026-01", **more):
         assert "Being computed" in page.content.decode()
         time.sleep(0.05)
     raise AssertionError("the preview did not end")
+
+
+def close_january():
+    ClosedMonth.objects.create(
+        period="2026-01", version=1, snapshot=warehouse.latest(), currency="USD", bill=Decimal(14), ledger="",
+        closed_at="2026-02-01T00:00Z", closed_by="fiona",
+    )  # fmt: skip
+
+
+def written(folder, text=PLATFORM):
+    """The name of a file that holds the policy."""
+    file = folder / "policy.toml"
+    file.write_text(text)
+    return str(file)
 
 
 def test_a_month_is_tried_and_says_what_moves_and_why(client, finance, january):
@@ -185,14 +201,37 @@ def test_what_a_preview_says_is_what_applying_it_then_gives(client, finance, jan
 def test_a_closed_month_keeps_its_policy(client, finance, january):
     client.force_login(finance)
     number = tried(client).context["preview"].pk
-    ClosedMonth.objects.create(
-        period="2026-01", version=1, snapshot=warehouse.latest(), currency="USD", bill=Decimal(14), ledger="",
-        closed_at="2026-02-01T00:00Z", closed_by="fiona",
-    )  # fmt: skip
+    close_january()
     assert client.get(f"/policy/previews/{number}/").context["months"] == [date(2026, 2, 1)]
     response = client.post(f"/policy/previews/{number}/apply", {"month": "2026-01", "reason": "no"})
     assert response.status_code == 400
     assert not PolicyChange.objects.filter(version=2).exists()
+
+
+@pytest.mark.parametrize("month", ["2025-12", "2026-01"])
+def test_a_closed_month_keeps_its_policy_from_the_command_too(january, tmp_path, month):
+    close_january()
+    with pytest.raises(
+        CommandError, match=f"{month} is closed, or before a month that is: it keeps its policy"
+    ) as no:
+        commands.run("policy", "apply", written(tmp_path), "--from", month)
+    assert no.value.returncode == 2
+    assert not PolicyChange.objects.filter(version=2).exists()
+
+
+def test_a_policy_for_all_days_begins_after_the_closed_months_and_says_so(january, tmp_path):
+    close_january()
+    said = commands.run("policy", "apply", written(tmp_path))
+    assert said.startswith(
+        "Policy version 2 is in force from 2026-02 on, the first month after all that are closed, which keep theirs;"
+    )
+    assert run.attribute([date(2026, 1, 5), date(2026, 1, 6)]).attributed == []
+    assert "in force already; nothing changed" in commands.run("policy", "apply", written(tmp_path))
+
+
+def test_a_policy_for_all_days_holds_on_all_where_no_month_is_closed(january, tmp_path):
+    assert commands.run("policy", "apply", written(tmp_path)).startswith("Policy version 2 is in force; ")
+    assert [(one.version, one.holds_from) for one in policies_in_force()] == [(2, None)]
 
 
 @pytest.mark.parametrize("address", [*GETS, *POSTS])

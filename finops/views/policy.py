@@ -9,15 +9,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from attribution import policies, queries
+from attribution import queries
 from attribution.models import PolicyChange, PolicyPreview
+from attribution.policies import require_open
 from attribution.policy import PolicyError
 from attribution.world import policies_in_force, policy_text
+from finops import policies
 from finops.core import warehouse
 from finops.core.access import FINANCE
 from finops.core.errors import UsageError
 from finops.core.periods import next_month, parse_month
-from reports.billing_periods import closed_months
 from reports.figures import COST_TYPES
 from reports.views.access import by_role
 
@@ -90,23 +91,25 @@ def apply(request: HttpRequest, number: int) -> HttpResponse:
         messages.error(request, "The policy was not applied: say why, for those who read its history.")
         return redirect("policy_preview", number)
     if month not in _months_to_hold():
-        raise UsageError(f"{month:%Y-%m} is closed, or before a month that is: it keeps its policy")
-    applied, new = policies.apply(
+        require_open(month, policies.first_open() or date.max)
+    applied = policies.apply(
         found.text, holds_from=month, by=request.user.get_username(), reason=reason[:400]
     )
-    if not new:
-        messages.warning(request, f"This text is version {applied}, which holds from {month:%Y-%m} already.")
+    if not applied.is_new:
+        messages.warning(
+            request, f"This text is version {applied.version}, which holds from {month:%Y-%m} already."
+        )
     elif settings.CELERY_BROKER_URL:
         from finops.tasks import attribute
 
         attribute.delay()
         messages.success(
-            request, f"Version {applied} holds from {month:%Y-%m}; its days are being attributed."
+            request, f"Version {applied.version} holds from {month:%Y-%m}; its days are being attributed."
         )
     else:
         messages.success(
             request,
-            f"Version {applied} holds from {month:%Y-%m}. Attribute its days: "
+            f"Version {applied.version} holds from {month:%Y-%m}. Attribute its days: "
             f"manage.py attribute --start {month} --end {_end_of_data()}",
         )
     return redirect("policy")
@@ -144,8 +147,7 @@ def _given(request: HttpRequest) -> str:
 def _months_to_hold() -> list[date]:
     """From which months on a policy may hold: those after every closed one, up to the one after the data."""
     runs = queries.runs()
-    closed = max(closed_months(), default="")
-    first = next_month(parse_month(closed)) if closed else min(runs, default=date.min).replace(day=1)
+    first = policies.first_open() or min(runs, default=date.min).replace(day=1)
     month, last = first, max(next_month(max(runs).replace(day=1)) if runs else first, first)
     found = [month]
     while month < last:

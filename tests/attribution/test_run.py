@@ -13,6 +13,7 @@ from attribution.preview import preview
 from attribution.reconciliation import NotConserved
 from attribution.world import policies_in_force
 from finops.core import warehouse
+from finops.core.errors import UsageError
 from tests import commands, worlds
 from tests.attribution.allocated import (
     DAY,
@@ -216,10 +217,10 @@ def test_a_policy_that_holds_from_a_day_leaves_earlier_days_as_they_are():
     policy("")
     run.attribute(days("2026-01-04", 3))
     before = in_force()
-    version, new = policies.apply(
+    applied = policies.apply(
         '[idle]\npolicy = "platform"', holds_from=date(2026, 1, 5), by="ann", reason="idle is ours"
     )
-    assert (version, new) == (2, True)
+    assert applied == (2, True, date(2026, 1, 5))
     report = run.attribute(days("2026-01-04", 3))
     assert report.reasons == dict.fromkeys(days("2026-01-05", 2), "policy")
     first_day = {file: said for file, said in in_force().items() if file[1] == "2026-01-04"}
@@ -237,9 +238,30 @@ def test_the_newest_of_two_policies_from_a_day_replaces_those_after_it():
         (1, None),
         (3, date(2026, 1, 1)),
     ]
-    assert policies.apply("[tokens]\noutput = 6", holds_from=date(2026, 3, 1)) == (3, False)
-    assert policies.apply("[tokens]\noutput = 6") == (4, True)
+    assert policies.apply("[tokens]\noutput = 6", holds_from=date(2026, 3, 1))[:2] == (3, False)
+    assert policies.apply("[tokens]\noutput = 6") == (4, True, None)
     assert [(one.version, one.holds_from) for one in policies_in_force()] == [(4, None)]
+
+
+def test_a_month_that_is_closed_while_a_policy_is_put_in_force_keeps_its_own():
+    policies.apply("")
+
+    def closed_meanwhile():
+        """January, once it has been asked whether it is."""
+        asked.append("")
+        return date(2026, 2, 1) if len(asked) > 1 else None
+
+    asked = []
+    applied = policies.apply("[tokens]\noutput = 5", first_open=closed_meanwhile)
+    assert applied == (2, True, date(2026, 2, 1))
+    assert [(one.version, one.holds_from) for one in policies_in_force()] == [
+        (1, None),
+        (2, date(2026, 2, 1)),
+    ]
+    asked = []
+    with pytest.raises(UsageError, match="2026-01 is closed, or before a month that is: it keeps its policy"):
+        policies.apply("[tokens]\noutput = 6", holds_from=date(2026, 1, 1), first_open=closed_meanwhile)
+    assert len(policies_in_force()) == 2
 
 
 def test_a_log_that_comes_while_its_day_is_rolled_up_is_attributed_with_it():

@@ -8,10 +8,10 @@ from typing import Any
 
 from django.conf import settings
 
-from attribution import policies
 from attribution.policy import PolicyError
 from attribution.preview import GROUPS, Change, Preview, preview
 from attribution.world import policy_text
+from finops import policies
 from finops.core.command import Command as Base
 from finops.core.errors import FinopsError, UsageError
 from finops.core.periods import parse_day, parse_month
@@ -31,7 +31,8 @@ class Command(Base):
             "--from",
             dest="month",
             metavar="YYYY-MM",
-            help="the month from which it holds (default: all days)",
+            help="the month from which it holds, after all that are closed (default: all days; where months are "
+            "closed, from the first after them)",
         )
         apply.add_argument("--reason", default="", help="why, for the history")
         what.add_parser("show", help="print the policy in force")
@@ -73,12 +74,14 @@ class Command(Base):
 
     def _apply(self, text: str, month: str | None, reason: str) -> None:
         holds_from = parse_month(month) if month else None
-        version, new = policies.apply(text, holds_from=holds_from, reason=reason[:400])
-        since = f" from {month} on" if month else ""
+        applied = policies.apply(text, holds_from=holds_from, reason=reason[:400])
+        since = f" from {applied.holds_from:%Y-%m} on" if applied.holds_from else ""
+        if since and not month:
+            since += ", the first month after all that are closed, which keep theirs"
         self.stdout.write(
-            f"Policy version {version} is in force{since}; `attribute` applies it to the days that you name."
-            if new
-            else f"Policy version {version} is in force already; nothing changed."
+            f"Policy version {applied.version} is in force{since}; `attribute` applies it to the days that you name."
+            if applied.is_new
+            else f"Policy version {applied.version} is in force already; nothing changed."
         )
 
     def _preview(self, text: str, options: dict[str, Any]) -> None:
