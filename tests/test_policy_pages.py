@@ -208,6 +208,16 @@ def test_a_closed_month_keeps_its_policy(client, finance, january):
     assert not PolicyChange.objects.filter(version=2).exists()
 
 
+@pytest.mark.parametrize("month", ["2025-12", "2099-01"])
+def test_a_month_that_is_not_offered_is_refused_with_those_that_are(client, finance, january, month):
+    client.force_login(finance)
+    number = tried(client).context["preview"].pk
+    response = client.post(f"/policy/previews/{number}/apply", {"month": month, "reason": "why not"})
+    assert response.status_code == 400
+    assert f"{month} is not offered: expected 2026-01 to 2026-02" in response.content.decode()
+    assert not PolicyChange.objects.filter(version=2).exists()
+
+
 @pytest.mark.parametrize("month", ["2025-12", "2026-01"])
 def test_a_closed_month_keeps_its_policy_from_the_command_too(january, tmp_path, month):
     close_january()

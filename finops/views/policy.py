@@ -90,8 +90,9 @@ def apply(request: HttpRequest, number: int) -> HttpResponse:
     if not reason:
         messages.error(request, "The policy was not applied: say why, for those who read its history.")
         return redirect("policy_preview", number)
-    if month not in _months_to_hold():
-        require_open(month, policies.first_open() or date.max)
+    if month not in (offered := _months_to_hold()):
+        require_open(month, policies.first_open())
+        raise UsageError(f"{month:%Y-%m} is not offered: expected {offered[0]:%Y-%m} to {offered[-1]:%Y-%m}")
     applied = policies.apply(
         found.text, holds_from=month, by=request.user.get_username(), reason=reason[:400]
     )
