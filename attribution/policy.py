@@ -2,9 +2,10 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Literal, cast
 
 from finops.core import focus
@@ -20,6 +21,9 @@ TOKEN_WEIGHTS = {
     "weight_read": Decimal(185),
     "context": Decimal("1.5"),
 }
+LONGEST_SHOWN = 40  # digits or letters of a value in a message
+# Where a text is no TOML (a ValueError), or has integers, decimals or a depth that cannot be read.
+TOO_MUCH = (ValueError, InvalidOperation, RecursionError)
 DISPOSITIONS = ("direct", "model", "api", "pool", "exclude")
 
 
@@ -94,10 +98,30 @@ def parse(text: str) -> Policy:
         found = re.search(r"\(at line (\d+), column \d+\)|\(at end of document\)", str(error))
         line = int(found[1]) if found and found[1] else len(text.splitlines()) or 1
         raise PolicyError(f"the policy is not TOML: {error}", line=line) from error
+    except TOO_MUCH as error:
+        lines = text.splitlines()
+        line = bisect_left(range(1, len(lines)), True, key=lambda count: _is_too_much(lines[:count])) + 1
+        said = (
+            "lists or tables in each other, too deep to be read"
+            if isinstance(error, RecursionError)
+            else "a number too long to be read: it must be below 10^12 and have at most 12 decimal places"
+        )
+        raise PolicyError(said, line=line) from error
     try:
         return _policy(document)
     except PolicyError as error:
         raise PolicyError(error.message, line=_line_of(text, error.path)) from error
+
+
+def _is_too_much(lines: Sequence[str]) -> bool:
+    """Whether the beginning of a policy has what TOO_MUCH is raised for."""
+    try:
+        tomllib.loads("\n".join(lines), parse_float=Decimal)
+    except tomllib.TOMLDecodeError:
+        return False
+    except TOO_MUCH:
+        return True
+    return False
 
 
 def _line_of(text: str, path: tuple[str | int, ...]) -> int | None:
@@ -107,7 +131,7 @@ def _line_of(text: str, path: tuple[str | int, ...]) -> int | None:
     for count in range(1, len(lines) + 1):
         try:
             found = tomllib.loads("\n".join(lines[:count]), parse_float=Decimal)
-        except tomllib.TOMLDecodeError:
+        except TOO_MUCH:
             continue
         if path and _holds(found, path):
             begins = next(
@@ -183,13 +207,26 @@ def _text(table: Mapping[str, object], name: str, where: str) -> str:
 
 def _number(value: object, where: str) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise PolicyError(f"{where}: {value!r} is not a number", where)
+        raise PolicyError(f"{where}: {_shown(value)} is not a number", where)
     number = Decimal(value)
     if not number.is_finite() or number < 0:
-        raise PolicyError(f"{where}: {value} must be a finite number of at least 0", where)
-    if number != number.quantize(Decimal("1e-12")) or number >= 10**12:
-        raise PolicyError(f"{where}: {value} must be below 10^12 and have at most 12 decimal places", where)
-    return number
+        raise PolicyError(f"{where}: {_shown(value)} must be a finite number of at least 0", where)
+    if number >= 10**12 or number != number.quantize(Decimal("1e-12")):
+        raise PolicyError(
+            f"{where}: {_shown(value)} must be below 10^12 and have at most 12 decimal places", where
+        )
+    return number.copy_abs()  # TOML has a zero below zero
+
+
+def _shown(value: object) -> str:
+    """A value in a message, however long or deep it is."""
+    if isinstance(value, dict | list):
+        return "a table" if isinstance(value, dict) else "a list"
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        number = Decimal(value)
+        return str(number) if len(number.as_tuple().digits) <= LONGEST_SHOWN else f"{number:.3e}"
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def _unique(names: list[str], where: str) -> None:
@@ -205,7 +242,8 @@ def _idle(table: dict[str, object]) -> IdlePolicy:
     found = table.get("policy", "owner")
     if found not in ("owner", "spread", "platform"):
         raise PolicyError(
-            f"[idle]: policy is {found!r}; expected owner, spread or platform", Where("", "idle", "policy")
+            f"[idle]: policy is {_shown(found)}; expected owner, spread or platform",
+            Where("", "idle", "policy"),
         )
     return found
 
@@ -299,7 +337,7 @@ def _pool(table: dict[str, object], number: int) -> Pool:
     driver = table.get("driver", "direct_cost")
     if driver not in DRIVERS:
         raise PolicyError(
-            f"{where}: driver is {driver!r}; expected one of {', '.join(DRIVERS)}", where, "driver"
+            f"{where}: driver is {_shown(driver)}; expected one of {', '.join(DRIVERS)}", where, "driver"
         )
     scope = {
         column: _patterns(value, Where(f"{where}: scope {column}", *where.path, "scope", column))

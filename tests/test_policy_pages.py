@@ -162,6 +162,9 @@ def test_a_mistake_is_named_with_its_line_and_nothing_begins(client, finance, ja
     text = response.content.decode()
     assert "line 2: [idle]: policy is &#x27;nobody&#x27;; expected owner, spread or platform" in text
     assert "<code>policy = &quot;nobody&quot;</code>" in text
+    response = client.post("/policy/preview", {"text": "[tokens]\noutput = 1e400\n", "month": "2026-01"})
+    assert response.status_code == 400
+    assert "line 2: [tokens] output: 1E+400 must be below 10^12" in response.content.decode()
     assert not PolicyPreview.objects.exists()
     assert client.post("/policy/preview", {"text": "", "month": "soon"}).status_code == 400
     assert tried(client, month="2026-03").context["preview"].error.startswith("no day from 2026-03-01")

@@ -84,6 +84,64 @@ def test_a_policy_that_cannot_be_carried_out_is_refused_in_words(text: str, said
     assert said in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "number",
+    [
+        "1e12",
+        "1e30",
+        "1e400",
+        "1e-30",
+        "1e-400",
+        "1e999999999",
+        "1e9999999999999999999999",
+        "1e-9999999999999999999999",
+        "0." + "1" * 9000,
+        pytest.param("9" * 4000, id="4,000 digits"),
+        pytest.param("9" * 9000, id="9,000 digits"),
+        pytest.param("0x" + "f" * 9000, id="9,000 hexadecimal digits"),
+    ],
+)
+def test_a_number_too_large_or_too_fine_is_refused_with_its_line(number):
+    for text, line in (
+        (f"[idle]\n[tokens]\n\noutput = {number}\ninput = 1\n", 4),
+        (POOL + f"driver = 'fixed'\nover = 'team'\nshares = {{a = {number}}}\n", 5),
+    ):
+        with pytest.raises(PolicyError, match=rf"^line {line}: .*must be below 10\^12") as refused:
+            parse(text)
+        assert len(str(refused.value)) < 150
+
+
+@pytest.mark.parametrize("number", ["nan", "-nan", "inf", "-inf", "-1e400", "-" + "9" * 4000])
+def test_what_is_no_number_of_at_least_0_is_refused_with_its_line(number):
+    with pytest.raises(PolicyError, match=r"^line 2: .*must be a finite number of at least 0") as refused:
+        parse(f"[tokens]\noutput = {number}\n")
+    assert len(str(refused.value)) < 150
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = " + "[" * 5000 + "]" * 5000, "too deep to be read"),
+        ("x = " + "{a = " * 5000 + "1" + "}" * 5000, "too deep to be read"),
+        ("x = [\n" + "[\n" * 5000, "too deep to be read"),
+        ("[tokens.output" + ".a" * 3000 + "]", "a table is not a number"),
+        ("[idle.policy" + ".a" * 3000 + "]", "policy is a table; expected owner"),
+        ("[idle]\npolicy = 0x" + "f" * 9000, "policy is 1.202e+10837; expected owner"),
+        (POOL + "driver = " + "[" * 100 + "]" * 100, "driver is a list; expected one of"),
+        ("[tokens]\ninput = '" + "x" * 9000 + "'", "xxx… is not a number"),
+    ],
+)
+def test_a_policy_that_is_too_deep_or_too_long_is_refused_in_few_words(text: str, said: str) -> None:
+    with pytest.raises(PolicyError, match=r"^line \d+: ") as refused:
+        parse(text)
+    assert said in str(refused.value)
+    assert len(str(refused.value)) < 150
+
+
+def test_a_zero_below_zero_is_zero():
+    assert str(parse("[tokens]\noutput = -0.0").tokens["output"]) == "0.0"
+
+
 def test_an_empty_policy_is_the_default() -> None:
     assert parse("") == Policy()
     assert Policy().idle == "owner"
