@@ -49,8 +49,13 @@ def try_out(request: HttpRequest) -> HttpResponse:
 
     text = _given(request)
     try:
-        found = previews.ask(text, parse_month(request.POST.get("month", "")), request.user.get_username())
-    except PolicyError as error:
+        month = _one_of_months(request.POST.get("month", ""), _attributed_months())
+        if not text.strip() and not request.POST.get("defaults"):
+            raise UsageError(
+                "an empty policy has no rules and no pools: to see a month without any, tick that it is meant"
+            )
+        found = previews.ask(text, month, request.user.get_username())
+    except (PolicyError, UsageError) as error:
         return _page(request, text, error)
     return redirect("policy_preview", found.pk)
 
@@ -86,13 +91,11 @@ def apply(request: HttpRequest, number: int) -> HttpResponse:
     """Put the text of a preview in force from a month on; months before it keep theirs."""
     found = get_object_or_404(PolicyPreview, pk=number)
     reason = request.POST.get("reason", "").strip()
-    month = parse_month(request.POST.get("month", ""))
     if not reason:
         messages.error(request, "The policy was not applied: say why, for those who read its history.")
         return redirect("policy_preview", number)
-    if month not in (offered := _months_to_hold()):
-        require_open(month, policies.first_open())
-        raise UsageError(f"{month:%Y-%m} is not offered: expected {offered[0]:%Y-%m} to {offered[-1]:%Y-%m}")
+    require_open(parse_month(request.POST.get("month", "")), policies.first_open())
+    month = _one_of_months(request.POST.get("month", ""), _months_to_hold())
     applied = policies.apply(
         found.text, holds_from=month, by=request.user.get_username(), reason=reason[:400]
     )
@@ -116,7 +119,7 @@ def apply(request: HttpRequest, number: int) -> HttpResponse:
     return redirect("policy")
 
 
-def _page(request: HttpRequest, text: str, error: PolicyError | None = None) -> HttpResponse:
+def _page(request: HttpRequest, text: str, error: PolicyError | UsageError | None = None) -> HttpResponse:
     changes = {change.version: change for change in PolicyChange.objects.all()}
     in_force = policies_in_force()
     context = {
@@ -126,8 +129,9 @@ def _page(request: HttpRequest, text: str, error: PolicyError | None = None) -> 
         "changes": list(changes.values()),
         "held": {one.version for one in in_force},
         "previews": PolicyPreview.objects.defer("text", "result")[:PREVIEWS_SHOWN],
-        "months": sorted({day.replace(day=1) for day in queries.runs()}, reverse=True),
+        "months": _attributed_months(),
         "chosen": request.POST.get("month", ""),
+        "is_empty": error is not None and not text.strip(),
     }
     return render(request, "reports/policy.html", context, status=400 if error else 200)
 
@@ -143,6 +147,21 @@ def _given(request: HttpRequest) -> str:
         return str(file.read().decode("utf-8-sig")).replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise UsageError(f"{file.name} is not a text in UTF-8: {error}") from error
+
+
+def _one_of_months(text: str, months: list[date]) -> date:
+    """The month, where it is one of these. Raises UsageError."""
+    month = parse_month(text)
+    if month not in months:
+        raise UsageError(
+            f"{text} is not offered: expected {', '.join(f'{one:%Y-%m}' for one in sorted(months))}"
+        )
+    return month
+
+
+def _attributed_months() -> list[date]:
+    """Those with a day that is attributed, the newest first."""
+    return sorted({day.replace(day=1) for day in queries.runs()}, reverse=True)
 
 
 def _months_to_hold() -> list[date]:
