@@ -4,13 +4,23 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from django.db.models import Max, Min
+from django.db.models import Max, Min, QuerySet
 
 from finops.core import warehouse
+from finops.core.errors import FinopsError
 from finops.core.models import ManifestFile
 from finops.core.periods import next_month, parse_month
 from reports.models import ClosedMonth
 from reports.selection import Span
+
+
+class NoSuchVersion(FinopsError):
+    """The month was not closed so often, or never."""
+
+    def __init__(self, period: str, version: int) -> None:
+        closed = [str(row.version) for row in _versions(period).order_by("version")]
+        there = f"it was closed as version {', '.join(closed)}" if closed else "it was never closed"
+        super().__init__(f"{period} has no version {version}: {there}")
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,15 @@ def known_periods(snapshot: int | None = None) -> set[str]:
 def closed_months() -> dict[str, ClosedMonth]:
     """The versions in force of the months that are closed now."""
     return {row.period: row for row in ClosedMonth.objects.filter(reopened_at=None).defer("ledger")}
+
+
+def closed_version(period: str, version: int) -> ClosedMonth | None:
+    """The month as it was closed that time, reopened since or not."""
+    return _versions(period).filter(version=version).first()
+
+
+def _versions(period: str) -> QuerySet[ClosedMonth]:
+    return ClosedMonth.objects.filter(period=period).defer("ledger")
 
 
 def next_version(period: str) -> int:

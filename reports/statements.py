@@ -20,7 +20,7 @@ from finops.core.access import Scope
 from finops.core.errors import FinopsError
 from finops.core.money import minor_unit
 from finops.core.periods import ChargePeriod, parse_month
-from reports.billing_periods import days_of, next_version
+from reports.billing_periods import NoSuchVersion, closed_version, days_of, next_version
 from reports.corrections import corrections
 from reports.cost_centers import cost_centers
 from reports.figures import COST_TYPES
@@ -149,13 +149,13 @@ def month(period: str, scope: Scope, version: int | None = None) -> Month:
     """The statements of a billing period that a reader may see.
 
     A closed month as it was closed, an open one as it is now; `version` reads an earlier close.
-    Raises FinopsError where that version does not exist, UsageError where the period is no month.
+    Raises NoSuchVersion where that version does not exist, UsageError where the period is no month.
     """
     parse_month(period)
     in_force = ClosedMonth.objects.filter(period=period, reopened_at=None).first()
-    closed = ClosedMonth.objects.filter(period=period, version=version).first() if version else in_force
+    closed = closed_version(period, version) if version else in_force
     if version and closed is None and (in_force or version != next_version(period)):
-        raise FinopsError(f"{period} has no version {version}")
+        raise NoSuchVersion(period, version)
     whole = _as_closed(closed) if closed else open_month(period, warehouse.latest())
     if scope.teams is None:
         return whole

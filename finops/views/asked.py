@@ -10,8 +10,9 @@ from django.http import QueryDict
 from attribution.queries import FILTERS, Cells, published
 from finops.core.access import Scope
 from finops.core.datasets import KEYS
-from finops.core.errors import FinopsError, UsageError
+from finops.core.errors import UsageError
 from finops.core.periods import parse_day
+from reports.billing_periods import NoSuchVersion, closed_version
 from reports.exploration import MOST_ROWS, ranked
 from reports.figures import MEASURES
 from reports.filters import one_of, whole_number
@@ -135,9 +136,11 @@ def _closed(where: dict[str, tuple[str, ...]], version: int | None) -> ClosedMon
     if version is None:
         return None
     periods = where.get("billing_period", ())
-    found = ClosedMonth.objects.filter(period__in=periods, version=version).defer("ledger").first()
-    if found is None or len(periods) != 1:
-        raise FinopsError(f"{' and '.join(periods) or 'no billing period'} has no version {version}")
+    if len(periods) != 1:
+        raise UsageError(f"version {version} of which month? Expected one billing_period beside it")
+    found = closed_version(periods[0], version)
+    if found is None:
+        raise NoSuchVersion(periods[0], version)
     return found
 
 

@@ -22,6 +22,7 @@ from reports.line_detail import line_detail
 from reports.lines import Line, LineKey
 from reports.statements import NoSuchStatement, Statement
 from reports.views.access import by_role, page, whole_bill
+from reports.views.versions import of_version
 
 CHARGES_A_PAGE = 100
 MONTHS_A_PAGE = 12  # each open one is computed
@@ -43,6 +44,7 @@ def months(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @page
+@of_version
 def month(request: HttpRequest, period: str) -> HttpResponse:
     scope = scope_of(request.user)
     state = _state(period)
@@ -66,6 +68,7 @@ def month(request: HttpRequest, period: str) -> HttpResponse:
 
 @require_GET
 @page
+@of_version
 def ledger(request: HttpRequest, period: str) -> HttpResponse:
     """The ledger's CSV; of a closed month the very bytes that were kept."""
     _state(period)
@@ -78,6 +81,7 @@ def ledger(request: HttpRequest, period: str) -> HttpResponse:
 
 @require_GET
 @page
+@of_version
 def statement(request: HttpRequest, period: str, slug: str) -> HttpResponse:
     state = _state(period)
     found = _statement(request, period, slug)
@@ -87,6 +91,7 @@ def statement(request: HttpRequest, period: str, slug: str) -> HttpResponse:
 
 @require_GET
 @page
+@of_version
 def line(request: HttpRequest, period: str, slug: str) -> HttpResponse:
     """What one line of a statement is made of."""
     _state(period)
@@ -128,6 +133,7 @@ def _cell(line: Line, statement: Statement) -> str:
 
 @require_GET
 @whole_bill
+@of_version
 def bridge_step(request: HttpRequest, period: str) -> HttpResponse:
     """The charges behind one step of a bridge, as the version asked for reads them."""
     _state(period)

@@ -56,6 +56,7 @@ NOT_FOR_OWNERS = {
     "/deliveries/1/": "cost is not a number",
 }
 PAGES = {**EVERYBODY, **NOT_FOR_OWNERS}
+DAYS = "start=2026-09-01&end=2026-10-01"
 
 
 @pytest.fixture
@@ -241,6 +242,36 @@ def test_an_amount_of_the_explorer_opens_the_days_that_it_is_the_sum_of(client, 
             assert text == (unit_cost(unit["result"]) if unit else money(context["total"])), to
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/statements/2026-09/?version=7",
+        "/statements/2026-09/ledger.csv?version=7",
+        "/statements/2026-09/of/team/search/?version=7",
+        "/statements/2026-09/lines/team/search/?cost_type=usage&version=7",
+        "/bridge/2026-09/?version=7",
+        f"/explain/?{DAYS}&billing_period=2026-09&version=7",
+        "/explain/requests/?day=2026-09-07&unit=g:1&window=2026-09-07&cost_type=usage&billing_period=2026-09&version=7",
+    ],
+)
+def test_a_version_that_a_month_does_not_have_is_not_there(client, finance, september, address):
+    client.force_login(finance)
+    response = client.get(address)
+    assert response.status_code == 404
+    assert "2026-09 has no version 7: it was never closed" in response.content.decode()
+    client.post("/statements/2026-09/close", {"confirmed": "yes"})
+    response = client.get(address)
+    assert response.status_code == 404
+    assert "2026-09 has no version 7: it was closed as version 1" in response.content.decode()
+
+
+def test_a_version_without_a_month_is_asked_which(client, finance, september):
+    client.force_login(finance)
+    response = client.get(f"/explain/?{DAYS}&version=1")
+    assert response.status_code == 400
+    assert "of which month?" in response.content.decode()
+
+
 def test_a_name_that_no_cost_has_is_said(client, finance, owner, september):
     client.force_login(finance)
     page = client.get(f"/explain/?{DAYS}&model=nope&team=search").content.decode()
@@ -300,9 +331,6 @@ def test_an_explanation_is_within_the_reader_s_scope(client, owner, september):
     assert client.get(f"/explain/?{days}").context["total"] == Decimal(6)
     assert client.get(f"/explain/?{days}&team=nlp").context["total"] == 0
     assert client.get(f"/explain/?{days}&day=2026-10-07").status_code == 400
-
-
-DAYS = "start=2026-09-01&end=2026-10-01"
 
 
 @pytest.mark.parametrize(
