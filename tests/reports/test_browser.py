@@ -9,6 +9,7 @@ import pytest
 from attribution import policies
 from attribution.models import PolicyPreview
 from ingest.models import Delivery, DeliveryFile, Problem
+from tests.attribution.allocated import attributed, given
 from tests.reports.conftest import costs
 from tests.tables import fill
 
@@ -262,6 +263,34 @@ def test_a_page_fits_a_telephone(page):
         page.goto(address)
         charts_drawn(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, address
+
+
+def test_on_a_telephone_the_names_of_machines_and_units_have_room(page):
+    uuid = "GPU-5f3c2b1a-7d8e-4f90-a1b2-c3d4e5f60718"
+    resource = "arn:aws:ec2:us-east-1:123456789012:instance/i-0abc123def4567890"
+    given("hosts", f"host | resource_id\n h-1 | {resource}")
+    hours = [f"{hour:02}:00-{hour + 1:02}:00" for hour in range(8, 20)]
+    given(
+        "charges",
+        "resource_id | period | effective_cost\n" + "\n".join(f"{resource} | {one} | 8" for one in hours),
+    )
+    given(
+        "gpu_samples",
+        "hosts | uuid | time | busy\n" + "\n".join(f"h-1 | {uuid} | {one[:2]}:30 | 500000" for one in hours),
+    )
+    given(
+        "requests",
+        "time | model | tenant | team | gpu_uuids | gpu_micro_ms\n"
+        + "\n".join(f"{one[:2]}:05 | chat | acme | search | {uuid} | 1000000" for one in hours),
+    )
+    attributed()
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto("/explain/?day=2026-01-05")
+    name = page.locator("details.line .what strong").first.bounding_box()
+    unit = page.locator("details.line td.breaking").first.bounding_box()
+    assert name["height"] < 30
+    assert unit["height"] < 60
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_billions_of_predictions_fit_their_card(page):
