@@ -45,6 +45,28 @@ class Change:
     def difference(self) -> Decimal:
         return self.then - self.now
 
+    def is_less_than(self, amount: Decimal) -> bool:
+        """Whether neither the difference nor the part of any cost type comes to the amount."""
+        return all(abs(one) < amount for one in (self.difference, *self.by_type.values()))
+
+
+def together(name: str, changes: Sequence[Change]) -> Change:
+    """Several as one."""
+    by_type = defaultdict[str, Decimal](Decimal)
+    for kind, cost in (part for one in changes for part in one.by_type.items()):
+        by_type[kind] += cost
+    now, then = sum((one.now for one in changes), Decimal(0)), sum((one.then for one in changes), Decimal(0))
+    return Change(name, now, then, by_type)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The changes by one of GROUPS for a reader: `rows` and `rest` add up to `total`."""
+
+    rows: list[Change]  # the largest difference first
+    rest: list[Change]  # all other names, gathered under words
+    total: Change
+
 
 @dataclass(frozen=True)
 class RuleChange:
@@ -73,6 +95,23 @@ class Preview:
     reasons: list[str]  # in words: what of the policy differs
     total_now: Decimal
     total_then: Decimal
+
+    def table(self, group: str, unit: Decimal, most: int) -> Table:
+        """The `most` largest changes; names whose difference rounds to nothing in units are gathered."""
+        changes = self.changes[group]
+        small = [one for one in changes if one.is_less_than(unit / 2)]
+        large = [one for one in changes if not one.is_less_than(unit / 2)]
+        more = large[most:]
+        unchanged = self.total_now - sum((one.now for one in changes), Decimal(0))
+        rest = [together(_others(more), more)] if more else []
+        rest += [together(f"{_others(small)}, each by less than {unit:f}", small)] if small else []
+        rest += [Change("without a difference", unchanged, unchanged)] if unchanged else []
+        by_type = together("", changes).by_type
+        return Table(large[:most], rest, Change("total", self.total_now, self.total_then, by_type))
+
+
+def _others(changes: Sequence[Change]) -> str:
+    return f"{len(changes):,} other{'s' if len(changes) > 1 else ''}"
 
 
 def preview(

@@ -1,9 +1,11 @@
 """The policy's pages: a month tried under another text, put in force from a month on with a reason, kept as history."""
 
+import re
 import threading
 import time
 from datetime import date, timedelta
 from decimal import Decimal
+from html import unescape
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -62,6 +64,41 @@ def tried(client, text=PLATFORM, month="2026-01", **more):
     raise AssertionError("the preview did not end")
 
 
+@pytest.fixture
+def small_teams(finance):
+    """Beside an idle half of 4.00, two of less than half a cent."""
+    given("hosts", "host | resource_id\n h-1 | i-1\n h-2 | i-2\n h-3 | i-3")
+    given("owners", "name | team\n chat | nlp\n mini | ants\n nano | bees")
+    given(
+        "charges",
+        """
+        resource_id | period      | effective_cost
+        i-1         | 10:00-11:00 | 8
+        i-2         | 10:00-11:00 | 0.008
+        i-3         | 10:00-11:00 | 0.006000000002
+    """,
+    )
+    given(
+        "gpu_samples",
+        """
+        hosts | uuid  | time  | busy
+        h-1   | GPU-1 | 10:30 | 500000
+        h-2   | GPU-2 | 10:30 | 500000
+        h-3   | GPU-3 | 10:30 | 500000
+    """,
+    )
+    given(
+        "requests",
+        """
+        time  | model | team   | gpu_uuids | gpu_micro_ms
+        10:05 | chat  | search | GPU-1     | 1000000
+        10:05 | mini  | search | GPU-2     | 1000000
+        10:05 | nano  | search | GPU-3     | 1000000
+    """,
+    )
+    run.attribute([date(2026, 1, 5)])
+
+
 def close_january():
     ClosedMonth.objects.create(
         period="2026-01", version=1, snapshot=warehouse.latest(), currency="USD", bill=Decimal(14), ledger="",
@@ -89,6 +126,53 @@ def test_a_month_is_tried_and_says_what_moves_and_why(client, finance, january):
     text = page.content.decode()
     assert "Idle cost goes by &#x27;platform&#x27; instead of &#x27;owner&#x27;" in text
     assert "14.00" in text
+
+
+def test_differences_that_round_to_nothing_are_one_row_and_each_table_has_its_total(
+    client, finance, small_teams
+):
+    client.force_login(finance)
+    page = tried(client)
+    text = page.content.decode()
+    assert text.count("2 others, each by less than 0.01") == 2  # by team and by model
+    assert "ants" not in text
+    assert "−0.007000000001" in text
+    for _, _, table in page.context["groups"]:
+        shown = [*table.rows, *table.rest]
+        assert sum(one.now for one in shown) == table.total.now == Decimal("8.014000000002")
+        assert sum(one.then for one in shown) == table.total.then
+    rows = {group: [one.name for one in table.rows] for group, _, table in page.context["groups"]}
+    assert (rows["team"], rows["cost_type"]) == (["", "nlp"], [])
+    assert 'title="4.007000000001"' in text
+
+
+def test_the_command_gathers_them_too(small_teams, tmp_path):
+    span = ("--start", "2026-01-05", "--end", "2026-01-06")
+    lines = commands.run("policy", "preview", written(tmp_path), *span).splitlines()
+    team = lines.index("by team")
+    assert [line.split()[-3:] for line in lines[team + 1 : team + 6]] == [
+        ["0.00", "4.01", "+4.01"],
+        ["4.00", "0.00", "-4.00"],
+        ["0.01", "0.00", "-0.007000000001"],
+        ["4.01", "4.01", "+0.000000000000"],
+        ["8.01", "8.01", "+0.00"],
+    ]
+    assert lines[team + 3].startswith("  2 others, each by less than 0.01  ")
+    assert not any("-0.00 " in f"{line} " for line in lines)
+
+
+def test_today_s_figures_of_a_preview_open_their_explanation(client, finance, small_teams):
+    client.force_login(finance)
+    page = tried(client)
+    for _ in range(2):
+        links = re.findall(r'<a href="(/explain/[^"]*)" data-over>([^<]*)</a>', page.content.decode())
+        explained = {(unescape(link), said) for link, said in links}
+        assert len(explained) == 3  # nlp, its model, and everything
+        for link, said in explained:
+            assert f"{client.get(link).context['total']:.2f}" == said
+        given("owners", "name | team\n chat | other")  # the page tells of an earlier state now
+        run.attribute([date(2026, 1, 5)])
+        page = client.get(page.request["PATH_INFO"])
 
 
 def test_the_same_text_is_computed_once_a_state_of_the_warehouse(client, finance, january):

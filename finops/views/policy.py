@@ -2,6 +2,7 @@
 
 from datetime import date
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
@@ -18,6 +19,7 @@ from finops import policies
 from finops.core import warehouse
 from finops.core.access import FINANCE
 from finops.core.errors import UsageError
+from finops.core.money import minor_unit
 from finops.core.periods import next_month, parse_month
 from reports.figures import COST_TYPES
 from reports.views.access import by_role
@@ -70,17 +72,22 @@ def preview(request: HttpRequest, number: int) -> HttpResponse:
     previews.look_after(found)
     context: dict[str, Any] = {"preview": found, "currency": settings.FINOPS_CURRENCY}
     if found.state == PolicyPreview.DONE:
-        result = previews.result_of(found)
+        result, unit = previews.result_of(found), minor_unit(settings.FINOPS_CURRENCY)
+        is_old = found.snapshot != warehouse.latest()
         context |= {
             "result": result,
             "change": result.total_then - result.total_now,
             "groups": [
-                (group, changes[:CHANGES_SHOWN], len(changes) - CHANGES_SHOWN)
+                (group, changes, result.table(group, unit, CHANGES_SHOWN))
                 for group, changes in result.changes.items()
             ],
+            "unit": unit,
+            "today": urlencode(
+                {"start": result.first, "end": result.end} | ({"snapshot": found.snapshot} if is_old else {})
+            ),
             "types": COST_TYPES,
             "months": _months_to_hold(),
-            "is_old": found.snapshot != warehouse.latest(),
+            "is_old": is_old,
         }
     return render(request, "reports/policy_preview.html", context)
 

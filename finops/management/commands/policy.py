@@ -14,10 +14,10 @@ from attribution.world import policy_text
 from finops import policies
 from finops.core.command import Command as Base
 from finops.core.errors import FinopsError, UsageError
+from finops.core.money import minor_unit
 from finops.core.periods import parse_day, parse_month
 
 SHOWN = 12  # names of a group
-CENT = Decimal("0.01")
 
 
 class Command(Base):
@@ -107,25 +107,26 @@ class Command(Base):
             self.stdout.write(
                 f"  {_money(rule.cost)} of charges: {rule.rule} ({rule.goes}) -> {rule.then_rule} ({rule.then_goes})"
             )
-        total = Change("allocated", found.total_now, found.total_then)
-        self.stdout.write(f"{'':<28} {'now':>18} {'then':>18} {'difference':>18}")
-        self._line(total)
+        self.stdout.write(f"{'':<40} {'now':>18} {'then':>18} {'difference':>18}")
+        self._line("allocated", Change("", found.total_now, found.total_then))
         for group in GROUPS:
-            changes = [change for change in found.changes[group] if abs(change.difference) >= CENT / 2]
-            if changes:
+            if found.changes[group]:
                 self.stdout.write(f"by {group.replace('_', ' ')}")
-            for change in changes[:SHOWN]:
-                self._line(change)
-            if len(changes) > SHOWN:
-                self.stdout.write(f"  and {len(changes) - SHOWN} more")
+                table = found.table(group, minor_unit(currency), SHOWN)
+                for change in table.rows:
+                    self._line(change.name or "(none)", change)
+                for change in table.rest:
+                    self._line(change.name, change, f"{change.difference:+,f}")
+                self._line(table.total.name, table.total)
         self.stdout.write("Nothing was changed. Closed months keep the policy that they were closed with.")
 
-    def _line(self, change: Change) -> None:
+    def _line(self, name: str, change: Change, difference: str = "") -> None:
+        """`difference`: in all its digits, where two say nothing."""
         self.stdout.write(
-            f"  {change.name or '(none)':<26} {_money(change.now):>18} {_money(change.then):>18} "
-            f"{_money(change.difference, sign='+'):>18}"
+            f"  {name:<38} {_money(change.now):>18} {_money(change.then):>18} "
+            f"{difference or _money(change.difference, sign='+'):>18}"
         )
 
 
 def _money(amount: Decimal, sign: str = "") -> str:
-    return f"{amount:{sign},.2f}"
+    return f"{amount:{sign}z,.2f}"
