@@ -29,6 +29,14 @@ def reading_page(method: str | None) -> Iterator[None]:
         yield
 
 
+def _require_text(request: HttpRequest) -> None:
+    """Raises UsageError where a value holds what no text has, and PostgreSQL refuses."""
+    for data in (request.GET, request.POST):
+        for name, values in data.lists():
+            if any("\x00" in value for value in values):
+                raise UsageError(f"{name} has a character that no text has (NUL)")
+
+
 def too_long() -> str:
     return (
         f"It took longer than {settings.FINOPS_PAGE_SECONDS} seconds and was stopped. Ask for fewer days, a coarser "
@@ -42,6 +50,7 @@ def page(view: View[Given]) -> View[Given]:
     @wraps(view)
     def shown(request: HttpRequest, /, *args: Given.args, **kwargs: Given.kwargs) -> HttpResponse:
         try:
+            _require_text(request)
             with reading_page(request.method):
                 return view(request, *args, **kwargs)
         except duckdb.InterruptException:

@@ -150,3 +150,12 @@ def test_no_form_makes_a_page_fail(client, finance, something):
         sent += [(path, {}) for path in paths_of(name, value)]
         failed += [(path, data) for path, data in sent if client.post(path, data).status_code >= 500]
     assert failed == []
+
+
+def test_a_character_that_no_text_has_is_refused_in_words(client, finance):
+    client.force_login(finance)
+    response = client.get("/explorer/", {"model": "chat\x00"})
+    assert (response.status_code, b"model has a character that no text has" in response.content) == (
+        400,
+        True,
+    )
