@@ -3,7 +3,9 @@
 With a broker a worker computes; without one a thread of the web process does, so that the page stays there.
 """
 
+import csv
 import hashlib
+import io
 import json
 import logging
 import threading
@@ -24,7 +26,9 @@ from attribution.policy import parse
 from attribution.preview import Change, Preview, RuleChange, preview
 from finops.core import warehouse
 from finops.core.errors import FinopsError
+from finops.core.money import plain
 from finops.core.periods import next_month
+from reports.figures import COST_TYPES
 
 log = logging.getLogger(__name__)
 SILENT = timedelta(
@@ -192,3 +196,16 @@ def result_of(found: PolicyPreview) -> Preview:
         total_now=now,
         total_then=then,
     )
+
+
+def as_csv(result: Preview) -> str:
+    """Every name whose cost differs, by each of GROUPS, with all decimals and the difference of each cost type."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["by", "name", "now", "then", "difference", *COST_TYPES, "currency"])
+    for group, changes in result.changes.items():
+        for one in changes:
+            by_type = [one.by_type.get(kind, Decimal(0)) for kind in COST_TYPES]
+            amounts = [plain(amount) for amount in (one.now, one.then, one.difference, *by_type)]
+            writer.writerow([group, one.name, *amounts, settings.FINOPS_CURRENCY])
+    return out.getvalue()

@@ -29,6 +29,7 @@ urlpatterns = [
     path("policy/", policy.policy, name="policy"),
     path("policy/preview", policy.try_out, name="try_policy"),
     path("policy/previews/<int:number>/", policy.preview, name="policy_preview"),
+    path("policy/previews/<int:number>/table.csv", policy.preview_csv, name="policy_preview_csv"),
     path("policy/previews/<int:number>/apply", policy.apply, name="apply_policy"),
     path("policy/versions/<int:number>/", policy.version, name="policy_version"),
     path("", include("reports.urls")),

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 PLATFORM = '[idle]\npolicy = "platform"\n'
 JANUARY = date(2026, 1, 1)
-GETS = ("/policy/", "/policy/previews/1/", "/policy/versions/1/")
+GETS = ("/policy/", "/policy/previews/1/", "/policy/previews/1/table.csv", "/policy/versions/1/")
 POSTS = ("/policy/preview", "/policy/previews/1/apply")
 
 
@@ -171,6 +171,28 @@ def test_the_command_gathers_them_too(small_teams, tmp_path):
     ]
     assert lines[team + 3].startswith("  2 others, each by less than 0.01  ")
     assert not any("-0.00 " in f"{line} " for line in lines)
+
+
+def test_all_changes_are_in_a_csv_with_all_digits_from_page_and_command(
+    client, finance, small_teams, tmp_path
+):
+    client.force_login(finance)
+    address = f"/policy/previews/{tried(client).context['preview'].pk}/"
+    assert f'href="{address}table.csv"' in client.get(address).content.decode()
+    response = client.get(f"{address}table.csv")
+    assert response["Content-Type"] == "text/csv; charset=utf-8"
+    lines = response.content.decode().splitlines()
+    assert lines[0] == "by,name,now,then,difference,usage,idle,shared,unallocated,currency"
+    nothing = "0.000000000000"
+    less = "-0.003000000001"
+    assert f"team,bees,0.003000000001,{nothing},{less},{nothing},{less},{nothing},{nothing},USD" in lines
+    file = tmp_path / "changes.csv"
+    span = ("--start", "2026-01-01", "--end", "2026-02-01")
+    commands.run("policy", "preview", written(tmp_path), *span, "--output", str(file))
+    assert file.read_bytes() == response.content
+    nowhere = str(tmp_path / "nowhere" / "changes.csv")
+    with pytest.raises(CommandError, match=f"{nowhere}: No such file or directory"):
+        commands.run("policy", "preview", written(tmp_path), *span, "--output", nowhere)
 
 
 def test_today_s_figures_of_a_preview_open_their_explanation(client, finance, small_teams):

@@ -92,6 +92,21 @@ def preview(request: HttpRequest, number: int) -> HttpResponse:
     return render(request, "reports/policy_preview.html", context)
 
 
+@require_GET
+@by_role(FINANCE)
+def preview_csv(request: HttpRequest, number: int) -> HttpResponse:
+    """All rows of a preview that is done, with all decimals."""
+    from finops import previews
+
+    found = get_object_or_404(PolicyPreview, pk=number, state=PolicyPreview.DONE)
+    response = HttpResponse(
+        previews.as_csv(previews.result_of(found)), content_type="text/csv; charset=utf-8"
+    )
+    name = f"preview-{found.pk}-{found.month:%Y-%m}.csv"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
 @require_POST
 @by_role(FINANCE)
 def apply(request: HttpRequest, number: int) -> HttpResponse:

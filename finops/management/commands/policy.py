@@ -11,7 +11,7 @@ from django.conf import settings
 from attribution.policy import PolicyError
 from attribution.preview import GROUPS, Change, Preview, preview
 from attribution.world import policy_text
-from finops import policies
+from finops import policies, previews
 from finops.core.command import Command as Base
 from finops.core.errors import FinopsError, UsageError
 from finops.core.money import minor_unit
@@ -42,6 +42,7 @@ class Command(Base):
         trial.add_argument("file", metavar="FILE", help="a TOML file; - is standard input")
         trial.add_argument("--start", required=True, metavar="YYYY-MM-DD", help="the first UTC day")
         trial.add_argument("--end", required=True, metavar="YYYY-MM-DD", help="the day after the last")
+        trial.add_argument("--output", metavar="FILE", help="all names that differ, with all digits, as CSV")
         trial.add_argument(
             "--workers",
             type=int,
@@ -97,6 +98,8 @@ class Command(Base):
                 progress=lambda stage, day, done, total: progress(f"{stage} {day}", done, total, "days"),
             )
         self._show(found)
+        if options["output"]:
+            Path(options["output"]).write_text(previews.as_csv(found), encoding="utf-8", newline="")
 
     def _show(self, found: Preview) -> None:
         currency = settings.FINOPS_CURRENCY
