@@ -71,6 +71,7 @@ READS = {
     "explain_charges": (f"start end page snapshot {' '.join(TAKEN_BY)}", DAYS),
     "policy": ("", ""),
     "policy_preview": ("", ""),
+    "policy_preview_csv": ("", ""),
     "policy_version": ("", ""),
 }
 # Those of a POST: the fields of their forms.
@@ -114,11 +115,12 @@ def paths_of(name: str, value: str) -> Iterator[str]:
 
 
 def addresses_of(name: str) -> Iterator[str]:
-    """Of the GET of a page: one value of the path or the query is hostile."""
+    """Of the GET of a page: one value of the path or the query is hostile; a third of the values for each word."""
     words, needed = READS[name]
     for value in HOSTILE:
         yield from (f"{path}?{needed}" for path in paths_of(name, value))
-        for word in words.split():
+    for number, word in enumerate(words.split()):
+        for value in HOSTILE[number % 3 :: 3]:
             others = [pair for pair in needed.split("&") if pair and not pair.startswith(f"{word}=")]
             yield f"{path_of(name)}?{'&'.join([*others, urlencode({word: value})])}"
 
