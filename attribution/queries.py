@@ -10,6 +10,7 @@ from functools import cached_property
 from django.db.models import Exists, OuterRef
 
 from attribution.models import Run
+from attribution.world import policies_in_force
 from finops.core import warehouse
 from finops.core.access import EVERYTHING, Scope
 from finops.core.datasets import KEYS, MEASURES
@@ -145,6 +146,18 @@ def runs(first: date | None = None, end: date | None = None, snapshot: int | Non
     if end:
         found = found.filter(day__lt=end)
     return {run.day: run for run in found}
+
+
+def under_an_older_policy(first: date, end: date) -> list[date]:
+    """The days in [first, end) for which a policy was put in force that their run has not seen."""
+    since = max((file.since_snapshot for file in warehouse.files("policy")), default=0)
+    timetable = policies_in_force()
+    return [
+        day
+        for day, run in runs(first, end).items()
+        if run.computed_from < since
+        and [one.version for one in timetable if one.holds_on(day)][-1] != run.policy_version
+    ]
 
 
 def published(snapshot: int) -> int:

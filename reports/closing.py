@@ -161,6 +161,11 @@ def cautions(period: str, today: date) -> list[str]:
             f"the month runs until {end - timedelta(days=1)}: later charges would become corrections"
         )
     days = days_of(period)
+    if days and (older := queries.under_an_older_policy(*days)):
+        found.append(
+            f"the newest policy is not in these days yet, and would become corrections: {_days(older)}; "
+            f"run attribute --start {older[0]} --end {older[-1] + timedelta(days=1)}"
+        )
     incomplete = [run for run in queries.runs(*days).values() if not run.complete] if days else []
     if incomplete:
         found.append(

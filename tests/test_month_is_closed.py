@@ -13,7 +13,7 @@ import csv
 import io
 import re
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from html import unescape
 from pathlib import Path
@@ -24,12 +24,13 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from attribution import policies
 from attribution.evidence import requests_behind
 from attribution.explain import explain
 from attribution.queries import Cells
 from attribution.replay import Window
 from finops.core.access import EVERYTHING
-from reports import bridge, queries, statements
+from reports import bridge, closing, queries, statements
 from reports.selection import Span
 from tests.processes import finish, manage
 
@@ -135,6 +136,21 @@ def test_a_month_with_days_to_attribute_or_a_held_delivery_is_not_closed():
         call_command("ingest", "billing", str(GOLDEN / "aws-2026-09.csv"), "--expect-total", "1")
     with pytest.raises(CommandError, match=r"delivery \d+ \(billing\) is held"):
         call_command("statements", "close", "2026-09")
+
+
+def test_a_policy_that_no_day_was_attributed_with_is_told_of_before_the_close():
+    def told():
+        return [one for one in closing.cautions("2026-09", date(2026, 10, 1)) if "policy" in one]
+
+    load_all()
+    policies.apply('[idle]\npolicy = "platform"', holds_from=date(2026, 10, 1))
+    assert told() == []
+    policies.apply('[idle]\npolicy = "platform"')
+    (caution,) = told()
+    assert "not in these days yet" in caution
+    assert "run attribute --start 2026-09-01 --end 2026-09-03" in caution
+    attribute(*SEPTEMBER)
+    assert told() == []
 
 
 def test_a_line_of_a_statement_is_explained_to_its_last_place(client):
