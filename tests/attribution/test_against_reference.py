@@ -13,7 +13,7 @@ from tests import worlds
 from tests.attribution.comparison import differences_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("one_core")]
-EXAMPLES = int(os.environ.get("FINOPS_WORLDS", "12"))
+EXAMPLES = int(os.environ.get("FINOPS_WORLDS", "8"))
 
 
 @settings(

@@ -102,7 +102,7 @@ def parts(path):
     return list(plain.parted(numbered_lines(*identified([path])), macros))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 @given(st.lists(line, min_size=1, max_size=60))
 @example([f'{{"{field}":{text}}}' for field in FIELDS for text in TEXTS])
 @example([json.dumps(USUAL) + end for end in ("", "\f", "\v", " \t\r")])
