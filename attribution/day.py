@@ -101,7 +101,7 @@ def compute_day(
         looked_at = find_charges(con, world, day, params)
         for name in ("unit_sets", "request_weights"):
             world.view(con, name, day - _DAY, day)
-        steps.run(con, "graded_before")
+        steps.run(con, "graded", when="before")
         inputs = inputs_of_day(con, world, day, looked_at)
         alone = {**inputs, EARLIER: digest("not looked at")}
         if known_inputs is not None and known_inputs in (inputs, alone):
@@ -109,6 +109,7 @@ def compute_day(
         # Whether it looks back follows from its other inputs: where it did not, what it would have seen is none of them.
         inputs = inputs if allocate(con, world, day, params) else alone
         reconciliation.require_conserved(con)
+        steps.run(con, "graded", when="today")
         steps.run(con, "unmatched", params)
         files = [
             warehouse.write(

@@ -64,23 +64,10 @@ unpriced as (
     join busy_cost as cost on cost.unit = metered.unit
     group by all
 ),
-counted as (
-    select member.unit, {measure_counts}
-    from unit_sets as member
-    join (
-        select unit_set, succeeded, {with_measures}, sum(requests) as requests
-        from request_weights
-        group by unit_set, succeeded, {with_measures}
-    ) as weights using (unit_set)
-    group by member.unit
-),
-graded as (
-    select *, case {measure} else 'requests' end as measure from counted where succeeded > 0
-),
 worse as (
     select 'worse_measure' as kind, today.unit, before.measure as wanted, today.measure,
         today.succeeded - case before.measure {has_of} end as rows
-    from graded as today
+    from graded_today as today
     join graded_before as before on before.unit = today.unit
     where case today.measure {rank_of} else 9 end > case before.measure {rank_of} else 9 end
 ),

@@ -1,7 +1,7 @@
--- Grain: one row per unit on which requests succeeded the day before, with the best measure that all of them had.
--- Reads: unit_sets and request_weights of that day alone.
-create table graded_before as
-select unit, case {measure} else 'requests' end as measure
+-- Grain: one row per unit on which requests succeeded, with the best measure that all of them had.
+-- Reads: unit_sets and request_weights of one day alone.
+create table graded_{when} as
+select *, case {measure} else 'requests' end as measure
 from (
     select member.unit, {measure_counts}
     from unit_sets as member
