@@ -18,7 +18,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import OperationalError, connections
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.utils import timezone
 
 from attribution.models import PolicyPreview
@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 SILENT = timedelta(
     minutes=2
 )  # one that shows no sign of life for so long died with its process, or never began
-_WAITS = (0.01, 0.1, 1.0, 5.0)  # seconds
 BEGUN = "begun"  # the first stage: before it, nobody computes
 
 
@@ -81,18 +80,7 @@ def _claimed(number: int) -> bool:
     now = timezone.now()
     free = Q(stage="") | Q(touched_at__lt=now - SILENT)
     waiting = PolicyPreview.objects.filter(free, pk=number, state=PolicyPreview.WAITING)
-    return _update(waiting, stage=BEGUN, touched_at=now) == 1
-
-
-def _update(found: QuerySet[PolicyPreview], **values: object) -> int:
-    """How many there were; a database that is busy, or restarts, does not cost what was computed."""
-    for wait in _WAITS:
-        try:
-            return found.update(**values)
-        except OperationalError:
-            log.warning("previews wait for the database", exc_info=True)
-            time.sleep(wait)
-    return found.update(**values)
+    return waiting.update(stage=BEGUN, touched_at=now) == 1
 
 
 @contextmanager
@@ -129,7 +117,7 @@ def run(number: int) -> None:
     started = time.monotonic()
 
     def progress(stage: str, day: date, done: int, total: int) -> None:
-        _update(mine, stage=stage, days_done=done, days_total=total, touched_at=timezone.now())
+        mine.update(stage=stage, days_done=done, days_total=total, touched_at=timezone.now())
 
     try:
         with _showing_life(number):
@@ -149,8 +137,7 @@ def run(number: int) -> None:
         found.state, found.error = PolicyPreview.FAILED, "The fault is ours; the log of the server says more."
     else:
         found.state, found.result = PolicyPreview.DONE, _written(result)
-    _update(
-        mine,
+    mine.update(
         state=found.state,
         result=found.result,
         error=found.error,

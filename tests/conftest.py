@@ -6,6 +6,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from django.conf import settings
 
 from finops.core import results
 from tests.postgres import database
@@ -25,6 +26,15 @@ def data_dir(settings, tmp_path, monkeypatch):
     monkeypatch.setattr(results, "_results", results.Results())
     settings.FINOPS_DATA_DIR = tmp_path / "data"
     return settings.FINOPS_DATA_DIR
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(tmp_path_factory):
+    """SQLite in a file, as users have it: in memory, a connection would not wait for who writes beside."""
+    kept = settings.DATABASES["default"]
+    if kept["ENGINE"].endswith("sqlite3"):
+        file = tmp_path_factory.mktemp("database") / "tests.sqlite3"
+        kept.setdefault("TEST", {})["NAME"] = str(file)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from html import unescape
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError
-from django.db import OperationalError
 
 from attribution import policies, run
 from attribution.models import PolicyChange, PolicyPreview
@@ -57,7 +56,7 @@ def tried(client, text=PLATFORM, month="2026-01", **more):
     response = client.post("/policy/preview", {"text": text, "month": month, **more})
     assert response.status_code == 302, response.content.decode()
     for _ in range(300):
-        page = looked_at(client, response["Location"])
+        page = client.get(response["Location"])
         if page.context["preview"].state != PolicyPreview.WAITING:
             return page
         assert "Being computed" in page.content.decode()
@@ -98,17 +97,6 @@ def small_teams(finance):
     """,
     )
     run.attribute([date(2026, 1, 5)])
-
-
-def looked_at(client, page):
-    """The database of tests lies in memory: it does not wait for who writes beside, as one in a file does."""
-    while True:
-        try:
-            return client.get(page)
-        except OperationalError as error:
-            if "is locked" not in str(error):
-                raise
-            time.sleep(0.01)
 
 
 def close_january():
@@ -247,7 +235,7 @@ def test_a_preview_of_a_day_that_takes_long_is_computed_once_however_often_its_p
     client.force_login(finance)
     page = client.post("/policy/preview", {"text": PLATFORM, "month": "2026-01"})["Location"]
     for _ in range(20):
-        looked_at(client, page)
+        client.get(page)
         time.sleep(0.1)
     over.set()
     assert tried(client).context["preview"].state == PolicyPreview.DONE
