@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
 
 import duckdb
@@ -21,9 +20,9 @@ from django.conf import settings
 from django.db import transaction
 
 from finops.core import warehouse
-from finops.core.errors import FinopsError, UsageError
-from finops.core.money import all_digits
+from finops.core.errors import FinopsError
 from finops.core.warehouse import NewFile
+from ingest import quarantine, totals
 from ingest.bills import Bill
 from ingest.catalogue import Catalogue
 from ingest.formats import values
@@ -31,6 +30,7 @@ from ingest.loading import Change, Context, Loader, Report, Staged
 from ingest.logs import RequestLog
 from ingest.metrics import GpuMetrics
 from ingest.models import Delivery, DeliveryFile, Problem
+from ingest.quarantine import Held
 from ingest.sources import files as sources
 from ingest.sources import manifests
 from ingest.sources.files import InputFile, Unreadable
@@ -57,17 +57,6 @@ MEMORY_ELSE = "650MB"
 ATTEMPTS = 200  # commits that may come in between, each of which is somebody else's success
 KEPT_PROBLEMS = 10_000
 STALE_SPOOL = 24 * 3600  # seconds after which a killed process's files are swept
-
-
-class Held(FinopsError):
-    """The delivery waits for a person; what was in force before still is."""
-
-    def __init__(self, delivery: Delivery) -> None:
-        self.delivery = delivery
-        super().__init__(
-            f"delivery {delivery.pk} is held: {delivery.message}. What was there before stays in force; "
-            f"see `deliveries show {delivery.pk}`, then `deliveries accept {delivery.pk}` or `reject`"
-        )
 
 
 @dataclass
@@ -99,7 +88,7 @@ def deliver(
     Raises Held where a person must look first, Unreadable where a file is not what it says and
     FinopsError where nothing in it could be used; what was in force before then still is.
     """
-    _require_amount(expected_total)
+    totals.require_amount(expected_total)
     with _spool() as spool:
         found = sources.listed(paths, spool)
         bill_manifests: list[Manifest] = []
@@ -125,7 +114,7 @@ def _deliver(
     fingerprint = fingerprint_of(kind, source, files)
     known = loaded_already(fingerprint)
     if known:
-        _require_total(known, expected_total)
+        totals.require_expected(known, expected_total)
         return Outcome(known, already_there=True)
     delivery = _begin(kind, files, source, format, expected_total, fingerprint)
     context = Context(delivery, files, _connect(delivery), spool, report, source, bill_manifests)
@@ -189,7 +178,7 @@ def _committed(
 ) -> tuple[Outcome, list[NewFile]]:
     """Commit, again after each commit that comes in between; with the files now in force."""
     delivery = context.delivery
-    holds = [*staged.holds, *_total_holds(staged, delivery.expected_total)]
+    holds = [*staged.holds, *totals.unexpected(staged, delivery.expected_total)]
     for manifest in context.manifests:
         holds += manifest.disagreements(context.files, staged.file_rows)
     for attempt in range(ATTEMPTS):
@@ -216,7 +205,7 @@ def _commit(delivery: Delivery, change: Change, basis: int, released: bool) -> N
 
     def beside(snapshot: int | None) -> None:
         if released:
-            _held(delivery.pk)  # still: somebody else may have decided meanwhile
+            quarantine.undecided(delivery.pk)  # still: somebody else may have decided meanwhile
         if snapshot is not None:
             change.beside(snapshot)
         delivery.snapshot = snapshot
@@ -305,7 +294,7 @@ def _finish(delivery: Delivery, state: str, message: str, by: Delivery | None = 
         delivery.replaced_by = by
     delivery.save()
     if state != Delivery.State.HELD:
-        transaction.on_commit(_sweep_quarantine)
+        transaction.on_commit(quarantine.sweep)
 
 
 def _keep_problems(context: Context, staged: Staged) -> None:
@@ -324,32 +313,10 @@ def _keep_problems(context: Context, staged: Staged) -> None:
         )
 
 
-def quarantine(delivery: Delivery) -> Path:
-    """Where the files of a held delivery wait."""
-    return _quarantines() / str(delivery.pk)
-
-
-def _quarantines() -> Path:
-    return Path(settings.FINOPS_DATA_DIR) / "quarantine"
-
-
-def _sweep_quarantine() -> None:
-    """Delete the files of deliveries that are decided, also of one whose process was killed before it could."""
-    folders = {folder.name: folder for folder in _quarantines().glob("*") if folder.name.isdecimal()}
-    undecided = Delivery.objects.filter(
-        pk__in=folders, state__in=[Delivery.State.STARTED, Delivery.State.HELD]
-    )
-    for name in folders.keys() - {str(pk) for pk in undecided.values_list("pk", flat=True)}:
-        shutil.rmtree(folders[name], ignore_errors=True)
-
-
 def _hold(context: Context, reasons: Sequence[str]) -> None:
     """Keep the files and wait for a person. The same bytes held before are superseded by this."""
     delivery = context.delivery
-    kept = quarantine(delivery)
-    kept.mkdir(parents=True, exist_ok=True)
-    for file, row in zip(context.files, delivery.files.all(), strict=True):
-        shutil.copyfile(file.path, kept / str(row.pk))
+    quarantine.keep(delivery, context.files)
     with warehouse.the_commit_lock():  # nobody accepts those before at the same time
         _finish(delivery, Delivery.State.HELD, "; ".join(reasons))
         _supersede_unfinished(delivery)
@@ -358,18 +325,16 @@ def _hold(context: Context, reasons: Sequence[str]) -> None:
 
 def accept(delivery_id: int, report: Report = silent) -> Outcome:
     """Load a held delivery as it is, from the files kept when it came."""
-    delivery = _held(delivery_id)
+    delivery = quarantine.undecided(delivery_id)
     with _spool() as spool:
-        files = [
-            InputFile(row.name, path, row.sha256, row.size, row.modified_ns)
-            for row in delivery.files.all()
-            for path in [quarantine(delivery) / str(row.pk)]
-        ]
+        files = quarantine.files(delivery)
         context = Context(delivery, files, _connect(delivery), spool, report, delivery.source)
         try:
             return _load(context, released=True)
         except (FinopsError, OSError):
-            _held(delivery_id)  # says so where the files went because somebody else has decided
+            quarantine.undecided(
+                delivery_id
+            )  # says so where the files went because somebody else has decided
             raise
         finally:
             context.con.close()
@@ -378,65 +343,9 @@ def accept(delivery_id: int, report: Report = silent) -> Outcome:
 def reject(delivery_id: int, reason: str = "") -> Delivery:
     """Refuse a held delivery; its files are deleted, its problems stay."""
     with warehouse.the_commit_lock():
-        delivery = _held(delivery_id)
+        delivery = quarantine.undecided(delivery_id)
         _finish(delivery, Delivery.State.REJECTED, f"rejected: {reason or delivery.message}")
     return delivery
-
-
-def _held(delivery_id: int) -> Delivery:
-    """The delivery, which nobody has decided on; that stays so only where the commit lock is held."""
-    delivery = Delivery.objects.filter(pk=delivery_id).first()
-    if delivery is None:
-        raise UsageError(f"there is no delivery {delivery_id}; see `deliveries list`")
-    if delivery.state != Delivery.State.HELD:
-        raise FinopsError(f"delivery {delivery_id} is {delivery.state}, not held: there is nothing to decide")
-    return delivery
-
-
-def _require_amount(text: str) -> None:
-    try:
-        if text and not Decimal(text).is_finite():
-            raise InvalidOperation
-    except InvalidOperation as error:
-        raise UsageError(f"--expect-total {text!r}: expected an amount such as 1234.56") from error
-
-
-def _total_holds(staged: Staged, expected: str) -> list[str]:
-    if not expected or any(
-        same_total(expected, amount) for pair in staged.totals.values() for amount in pair
-    ):
-        return []
-    said = "; ".join(
-        f"{effective} {currency} effective, {billed} {currency} billed"
-        for currency, (effective, billed) in staged.totals.items()
-    )
-    return [f"the total is not {expected} but {said or 'nothing'}"]
-
-
-def same_total(expected: str, amount: str) -> bool:
-    """Whether an amount is the expected one, to the places that this is given in."""
-    with all_digits():
-        wanted = Decimal(expected)
-        return Decimal(amount).quantize(wanted, rounding=ROUND_HALF_UP) == wanted
-
-
-def _require_total(known: Delivery, expected: str) -> None:
-    """A bill that is in force already is not held any more, but a wrong total is still said."""
-    if not expected or known.kind != Delivery.Kind.BILLING:
-        return
-    with all_digits():
-        amounts = [
-            f"{sum((Decimal(cost) for cost in costs), Decimal(0)):f}"
-            for currency in {period.currency for period in known.periods.all()}
-            for costs in zip(
-                *known.periods.filter(currency=currency).values_list("effective_cost", "billed_cost"),
-                strict=True,
-            )
-        ]
-    if not any(same_total(expected, amount) for amount in amounts):
-        raise FinopsError(
-            f"delivery {known.pk} has brought these files already, and their total is not {expected} but {known.total}"
-        )
 
 
 def _names(files: Sequence[InputFile]) -> str:

@@ -22,9 +22,10 @@ SERVICES = re.compile(r"PostgreSQL|Redis|Valkey|[Cc]hromium|browser")
 
 @pytest.fixture(autouse=True)
 def data_dir(settings, tmp_path, monkeypatch):
-    """Every test has a data folder of its own, and nothing in memory."""
+    """Every test has a data folder of its own, nothing in memory, and readers whose passwords are hashed quickly."""
     monkeypatch.setattr(results, "_results", results.Results())
     settings.FINOPS_DATA_DIR = tmp_path / "data"
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     return settings.FINOPS_DATA_DIR
 
 

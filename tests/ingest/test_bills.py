@@ -8,8 +8,9 @@ import zstandard
 from finops.core import warehouse
 from finops.core.access import EVERYTHING
 from finops.core.errors import FinopsError, UsageError
-from ingest.deliveries import Held, accept, deliver, reject
+from ingest.deliveries import accept, deliver, reject
 from ingest.models import Delivery, Problem
+from ingest.quarantine import Held
 from ingest.sources.files import Unreadable
 from reports.bridge import Bill, bridges
 from tests.ingest.arrivals import FOCUS, bill, charge, costs, rows

@@ -10,8 +10,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from finops.core.errors import FinopsError
 from finops.core.models import Snapshot
-from ingest.deliveries import Held, accept, deliver, quarantine, reject
+from ingest import quarantine
+from ingest.deliveries import accept, deliver, reject
 from ingest.models import Delivery
+from ingest.quarantine import Held
 from tests.ingest.arrivals import bill, charge, costs, log, request
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -52,7 +54,7 @@ def test_an_accepted_delivery_whose_commit_fails_is_accepted_by_the_same_command
     assert (state(waiting), costs()) == ("held", [])
     accept(waiting.pk)
     assert (state(waiting), costs()) == ("loaded", [1, 2])
-    assert not quarantine(waiting).exists()
+    assert not quarantine.folder(waiting).exists()
 
 
 def test_a_held_delivery_can_be_accepted_where_the_commit_of_one_that_brings_the_same_fails(tmp_path):
@@ -66,9 +68,9 @@ def test_a_held_delivery_can_be_accepted_where_the_commit_of_one_that_brings_the
 def test_what_a_killed_process_kept_of_a_decided_delivery_goes_with_the_next_one(tmp_path):
     waiting, decided = (held(bill(tmp_path / "bill.csv", charge(cost))) for cost in ("1", "2"))
     reject(decided.pk)
-    quarantine(decided).mkdir()
+    quarantine.folder(decided).mkdir()
     deliver("billing", [bill(tmp_path / "other.csv", charge("3"))])
-    assert (quarantine(waiting).exists(), quarantine(decided).exists()) == (True, False)
+    assert (quarantine.folder(waiting).exists(), quarantine.folder(decided).exists()) == (True, False)
 
 
 def accept_while(delivery: Delivery, decide: Callable[[int], object]) -> None:

@@ -1,5 +1,6 @@
 """Readers of every role, and a small warehouse that each page has something to show of."""
 
+from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 
@@ -8,6 +9,7 @@ from django.contrib.auth.models import Group, User
 
 from anomalies.models import Incident
 from finops.core.models import TeamMember
+from tests.reports.mails import Sink, listening
 from tests.tables import fill
 
 
@@ -121,3 +123,11 @@ def incidents(db):
 @pytest.fixture
 def september(db):
     costs()
+
+
+@pytest.fixture
+def sink(settings) -> Iterator[Sink]:
+    with listening() as found:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", found.port
+        yield found
