@@ -1,7 +1,6 @@
 """The ownership table: one owner of a name at a time."""
 
 from collections.abc import Sequence
-from contextlib import closing
 
 from finops.core import warehouse
 from finops.core.errors import FinopsError
@@ -15,8 +14,8 @@ class OwnersOverlap(FinopsError):
 
 def require_no_overlap(files: Sequence[ManifestFile | NewFile]) -> None:
     """Raises OwnersOverlap, naming both rows."""
-    with closing(warehouse.connect(threads=1)) as con:
-        warehouse.view(con, "owners", files)
+    with warehouse.reading() as con:
+        warehouse.view(con, "owners", files, temp=True)
         clash = con.execute(
             """
             with span as (

@@ -2,7 +2,11 @@
 
 import textwrap
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import date
+from functools import cache
+
+import duckdb
 
 from finops.core import warehouse
 from finops.core.datasets import DATASETS, HASHES, KEYS, PLACES
@@ -40,48 +44,51 @@ def fill(dataset: str, table: str) -> int:
         for column in ("day", "charge_period_start", "charge_period_end"):
             if column in row:
                 days[name].add(date.fromisoformat(row[column][:10]))
-    con = warehouse.connect()
     new = []
     for name, members in grouped.items():
-        selects, parameters = [], {}
-        for number, row in enumerate(members):
-            cells = []
-            for column, kind in columns_of.items():
-                parameter = f"p{number}_{column}"
-                if kind == "VARCHAR[]":
-                    parameters[parameter] = [
-                        item.strip() for item in row.get(column, "").split(",") if item.strip()
-                    ]
-                    cells.append(f"${parameter}::VARCHAR[] as {column}")
-                else:
-                    parameters[parameter] = row.get(column, "" if kind == "VARCHAR" else None)
-                    if parameters[parameter] == "" and kind != "VARCHAR":
-                        parameters[parameter] = None
-                    cells.append(f"cast(${parameter} as {kind}) as {column}")
-            selects.append("select " + ", ".join(cells))
         span = (min(days[name]), max(days[name])) if days[name] else None
-        query = " union all ".join(selects)
+        query = _typed(members, columns_of)
+        written = {dataset: query}
         if dataset == "requests":
             derived = {"hour": "date_part('hour', time)::integer", **HASHES}
-            query = (
-                "select * replace ("
-                + ", ".join(f"{sql} as {c}" for c, sql in derived.items())
-                + f") from ({query})"
-            )
-            for names in ("key_names", "place_names"):
-                new.append(
-                    warehouse.write(
-                        con,
-                        names,
-                        name,
-                        f"select distinct {columns(names)} from ({query})",
-                        parameters,
-                        days=span,
-                    )
-                )
-        new.append(warehouse.write(con, dataset, name, query, parameters, days=span))
+            replaced = ", ".join(f"{sql} as {column}" for column, sql in derived.items())
+            query = f"select * replace ({replaced}) from ({query})"
+            written = {
+                **{
+                    names: f"select distinct {columns(names)} from ({query})"
+                    for names in ("key_names", "place_names")
+                },
+                dataset: query,
+            }
+        new += [warehouse.write(_duckdb(), one, name, rows, days=span) for one, rows in written.items()]
     return warehouse.commit(new, computed_from=warehouse.latest(), note=f"test {dataset}")
 
 
 def columns(dataset: str) -> str:
     return ", ".join(DATASETS[dataset].columns)
+
+
+@cache
+def _duckdb() -> duckdb.DuckDBPyConnection:
+    """One for the process: to open one takes as long as to write a table."""
+    return warehouse.connect()
+
+
+def _typed(members: list[dict[str, str]], kinds: Mapping[str, str]) -> str:
+    """The query of the rows, which all have the same columns."""
+    given = list(members[0])
+    values = ", ".join(
+        "(" + ", ".join("'" + row[column].replace("'", "''") + "'" for column in given) + ")"
+        for row in members
+    )
+    cells = ", ".join(f"{_cell(column, kind, column in given)} as {column}" for column, kind in kinds.items())
+    return f"select {cells} from (values {values}) as given({', '.join(given)})"
+
+
+def _cell(column: str, kind: str, given: bool) -> str:
+    if kind == "VARCHAR":
+        return column if given else "''"
+    if kind == "VARCHAR[]":
+        items = f"[trim(item) for item in string_split({column}, ',') if trim(item) <> '']"
+        return items if given else "[]::VARCHAR[]"
+    return f"nullif({column}, '')::{kind}" if given else f"null::{kind}"
