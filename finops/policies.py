@@ -7,8 +7,10 @@ from finops.core.periods import next_month, parse_month
 from reports.billing_periods import closed_months
 
 
-def apply(text: str, *, holds_from: date | None = None, by: str = "", reason: str = "") -> policies.Applied:
-    """`policies.apply` on the days after all closed months: a day before them is refused, all days begin after them."""
+def apply_to_open_months(
+    text: str, *, holds_from: date | None = None, by: str = "", reason: str = ""
+) -> policies.Applied:
+    """`attribution.policies.apply` after all closed months: a day in or before them is refused."""
     return policies.apply(text, holds_from=holds_from, by=by, reason=reason, first_open=first_open)
 
 

@@ -7,14 +7,14 @@ from datetime import date, timedelta
 from django.db.models import Max, Min, QuerySet
 
 from finops.core import warehouse
-from finops.core.errors import FinopsError
+from finops.core.errors import NotThere
 from finops.core.models import ManifestFile
 from finops.core.periods import next_month, parse_month
 from reports.models import ClosedMonth
 from reports.selection import Span
 
 
-class NoSuchVersion(FinopsError):
+class NoSuchVersion(NotThere):
     """The month was not closed so often, or never."""
 
     def __init__(self, period: str, version: int) -> None:

@@ -10,3 +10,7 @@ class FinopsError(Exception):
 
 class UsageError(FinopsError):
     """The call itself is wrong (a bad date, an unknown key): commands exit 2."""
+
+
+class NotThere(FinopsError):
+    """What was asked for does not exist: pages answer 404."""

@@ -21,14 +21,12 @@ from reports.models import ClosedMonth
 from reports.queries import cost_by_day, figures_by, newest_day
 from reports.selection import Selection, Span, spread
 from reports.views.access import page
-from reports.views.versions import of_version
 
 EVERY_SHARE = 100_000  # of a day; what the page shows of them is gathered
 
 
 @require_GET
 @page
-@of_version
 def explain(request: HttpRequest) -> HttpResponse:
     """A figure's days, and one of them opened.
 

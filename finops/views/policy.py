@@ -118,7 +118,7 @@ def apply(request: HttpRequest, number: int) -> HttpResponse:
         return redirect("policy_preview", number)
     require_open(parse_month(request.POST.get("month", "")), policies.first_open())
     month = _one_of_months(request.POST.get("month", ""), _months_to_hold())
-    applied = policies.apply(
+    applied = policies.apply_to_open_months(
         found.text, holds_from=month, by=request.user.get_username(), reason=reason[:400]
     )
     if not applied.is_new:

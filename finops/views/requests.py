@@ -19,7 +19,6 @@ from finops.core.periods import parse_day
 from finops.views.asked import Asked, asked_of
 from reports.filters import whole_number
 from reports.views.access import page
-from reports.views.versions import of_version
 
 if TYPE_CHECKING:
     from attribution.evidence import RequestsBehind
@@ -30,7 +29,6 @@ FEW, A_PAGE, A_FILE = 5, 100, 100_000  # requests
 
 @require_GET
 @page
-@of_version
 def requests(request: HttpRequest) -> HttpResponse:
     """The requests behind what one unit cost in one window, a page of them or a few."""
     number = whole_number(request.GET.get("page", "1"))
@@ -59,7 +57,6 @@ COLUMNS = (
 
 @require_GET
 @page
-@of_version
 def requests_csv(request: HttpRequest) -> HttpResponse:
     """The same requests as a file."""
     asked, _, found = _requests_behind(request, A_FILE)

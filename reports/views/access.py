@@ -13,7 +13,7 @@ from django.shortcuts import render
 
 from finops.core import warehouse
 from finops.core.access import roles_of, scope_of
-from finops.core.errors import FinopsError, UsageError
+from finops.core.errors import FinopsError, NotThere, UsageError
 
 Given = ParamSpec("Given")
 View = Callable[Concatenate[HttpRequest, Given], HttpResponse]
@@ -58,6 +58,8 @@ def page(view: View[Given]) -> View[Given]:
             return render(request, "error.html", context, status=503)
         except Http404:  # also where DEBUG would show what a developer wants to see
             return render(request, "404.html", status=404)
+        except NotThere as error:
+            return render(request, "error.html", {"title": "That is not there", "text": error}, status=404)
         except UsageError as error:
             return render(request, "error.html", {"title": "That cannot be shown", "text": error}, status=400)
         except FinopsError as error:

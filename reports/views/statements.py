@@ -22,7 +22,6 @@ from reports.line_detail import line_detail
 from reports.lines import Line, LineKey
 from reports.statements import NoSuchStatement, Statement
 from reports.views.access import by_role, page, whole_bill
-from reports.views.versions import of_version
 
 CHARGES_A_PAGE = 100
 MONTHS_A_PAGE = 12  # each open one is computed
@@ -44,7 +43,6 @@ def months(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @page
-@of_version
 def month(request: HttpRequest, period: str) -> HttpResponse:
     scope = scope_of(request.user)
     state = _state(period)
@@ -68,7 +66,6 @@ def month(request: HttpRequest, period: str) -> HttpResponse:
 
 @require_GET
 @page
-@of_version
 def ledger(request: HttpRequest, period: str) -> HttpResponse:
     """The ledger's CSV; of a closed month the very bytes that were kept."""
     _state(period)
@@ -81,7 +78,6 @@ def ledger(request: HttpRequest, period: str) -> HttpResponse:
 
 @require_GET
 @page
-@of_version
 def statement(request: HttpRequest, period: str, slug: str) -> HttpResponse:
     state = _state(period)
     found = _statement(request, period, slug)
@@ -91,7 +87,6 @@ def statement(request: HttpRequest, period: str, slug: str) -> HttpResponse:
 
 @require_GET
 @page
-@of_version
 def line(request: HttpRequest, period: str, slug: str) -> HttpResponse:
     """What one line of a statement is made of."""
     _state(period)
@@ -133,7 +128,6 @@ def _cell(line: Line, statement: Statement) -> str:
 
 @require_GET
 @whole_bill
-@of_version
 def bridge_step(request: HttpRequest, period: str) -> HttpResponse:
     """The charges behind one step of a bridge, as the version asked for reads them."""
     _state(period)

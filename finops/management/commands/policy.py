@@ -75,7 +75,7 @@ class Command(Base):
 
     def _apply(self, text: str, month: str | None, reason: str) -> None:
         holds_from = parse_month(month) if month else None
-        applied = policies.apply(text, holds_from=holds_from, reason=reason[:400])
+        applied = policies.apply_to_open_months(text, holds_from=holds_from, reason=reason[:400])
         since = f" from {applied.holds_from:%Y-%m} on" if applied.holds_from else ""
         if since and not month:
             since += ", the first month after all that are closed, which keep theirs"
