@@ -15,7 +15,6 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from attribution import queries, rollup, steps
-from attribution.day import LOOK_BACK
 from attribution.queries import Cells, Values
 from attribution.replay import Replayed, Window, replay
 from finops.core import warehouse
@@ -88,23 +87,30 @@ def requests_behind(
     cells = Cells(where, scope)
     with closing(warehouse.connect()) as con:
         replayed = replay(con, day, run, cells, window)
-        span, measure, weight, cost = _shares(con, cells)
-        if cost is None:
-            return None
-        if not measure or span == WEEK_BEFORE:
-            return RequestsBehind(measure, span, weight, 0, cost, 0, 0, Decimal(0), ())
-        weighed = _weighed(con, replayed, day, window, measure, span)
-        con.register("weighed_arrow", weighed)
-        is_whole = cells.wanted("cost_type") == ("usage",) or replayed.world.policy.idle == "spread"
-        steps.run(
-            con,
-            "requests_behind",
-            cells.values,
-            cells=cells.sql,
-            same=_SAME_KEY if is_whole and not span else _SAME_REDUCED,
-            same_hour="cell.hour = request.hour" if not span else "true",
-        )
-        return _page(con, (span, measure, weight, cost), scope, limit, offset)
+        return found_behind(con, replayed, window, cells, limit, offset)
+
+
+def found_behind(
+    con: DuckDBPyConnection, replayed: Replayed, window: Window, cells: Cells, limit: int, offset: int = 0
+) -> RequestsBehind | None:
+    """The same of a day that is replayed already, as far as the window goes."""
+    span, measure, weight, cost = _shares(con, cells)
+    if cost is None:
+        return None
+    if not measure or span == WEEK_BEFORE:
+        return RequestsBehind(measure, span, weight, 0, cost, 0, 0, Decimal(0), ())
+    weighed = _weighed(con, replayed, window, measure, span)
+    con.register("weighed_arrow", weighed)
+    is_whole = cells.wanted("cost_type") == ("usage",) or replayed.world.policy.idle == "spread"
+    steps.run(
+        con,
+        "requests_behind",
+        cells.values,
+        cells=cells.sql,
+        same=_SAME_KEY if is_whole and not span else _SAME_REDUCED,
+        same_hour="cell.hour = request.hour" if not span else "true",
+    )
+    return _page(con, (span, measure, weight, cost), cells.scope, limit, offset)
 
 
 _SAME_KEY = " and ".join(f"cell.{key} = request.{key}" for key in KEYS)
@@ -139,9 +145,10 @@ def _shares(con: DuckDBPyConnection, cells: Cells) -> tuple[str, str, int, Decim
 
 
 def _weighed(
-    con: DuckDBPyConnection, replayed: Replayed, day: date, window: Window, measure: str, span: str
+    con: DuckDBPyConnection, replayed: Replayed, window: Window, measure: str, span: str
 ) -> pa.Table:
     """The requests that the unit served and whose model the cells have, each with its weight by the measure."""
+    day = replayed.day
     unit = con.sql("select distinct * exclude (resource_id, gpu_model) from unit").to_arrow_table()
     models = [model for (model,) in con.execute("select distinct model from traced").fetchall()]
     start = window.start if window.hourly and not span else midnight(day).replace(tzinfo=None)
@@ -152,7 +159,7 @@ def _weighed(
         "models": models,
     }
     together = measure == "batch_tokens"  # a request weighs less the more decode beside it
-    with closing(_beside(replayed, day, unit)) as own:
+    with closing(_beside(con, replayed, unit)) as own:
         found, on_unit = f"select * from logged where {_WANTED}", "true"
         if together:
             latest = f"select max({_DECODED})::timestamp from ({found}) as logged"
@@ -170,7 +177,7 @@ def _weighed(
             f"from ({found}) as logged where {on_unit}",
             values,
         )
-        _roll_up(own, replayed, day)
+        _roll_up(own, replayed)
         weight = f"weights.{measure}" if measure != "requests" else "weights.requests * 1000000"
         part = f"coalesce(weights.part_{measure}, weights.{measure})"
         if measure in ("requests", "list_price"):
@@ -198,27 +205,27 @@ _ON_UNIT = (
 )
 
 
-def _beside(replayed: Replayed, day: date, unit: pa.Table) -> DuckDBPyConnection:
+def _beside(day_con: DuckDBPyConnection, replayed: Replayed, unit: pa.Table) -> DuckDBPyConnection:
     """Another DuckDB, for a roll-up beside that of the day: with the log as `logged`, and where it ran."""
-    world, params = replayed.world, replayed.params
+    world, day = replayed.world, replayed.day
     con = warehouse.connect()
-    con.register("unit_arrow", unit)
-    con.execute("create table unit as select * from unit_arrow")
-    for dataset in ("hosts", "owners"):
-        world.view(con, dataset)
-    world.name_resources(con, day - LOOK_BACK, day + _DAY)
-    for dataset in ("gpu_samples", "requests", "key_names", "place_names"):
+    for name in ("unit", *rollup.UNITS):
+        rows = unit if name == "unit" else day_con.sql(f"from {name}").to_arrow_table()
+        con.register("rows_arrow", rows)
+        con.execute(f"create table {name} as select * from rows_arrow")
+        con.unregister("rows_arrow")
+    world.view(con, "owners")
+    for dataset in ("requests", "key_names", "place_names"):
         world.view(con, dataset, day, day + _DAY)
     con.execute(f"create view logged as select * from {NAMED_REQUESTS}")
-    rollup.find_units(con, day, params)
-    rollup.find_places(con, day, params)
+    rollup.find_places(con, day, replayed.params)
     con.execute("create view request_keys as select *, key_hash as key_id from key_names")
     steps.run(con, "unit_requests", stage="single", units="unit")
     con.execute("drop view request_keys")
     return con
 
 
-def _roll_up(con: DuckDBPyConnection, replayed: Replayed, day: date) -> None:
+def _roll_up(con: DuckDBPyConnection, replayed: Replayed) -> None:
     """The roll-up of the candidates instead of the day's, each under a key of its own: its number for a tenant."""
     # Beside them are those of their batch, under the keys that they have: below 0, and no one's number.
     own_key = "case when wanted then number else -1 - key_hash end as key_hash"
@@ -229,7 +236,7 @@ def _roll_up(con: DuckDBPyConnection, replayed: Replayed, day: date) -> None:
         "create table key_names as select distinct source, day, key_hash, "
         f"{steps.comma()} from (select * replace ({own_key}, {own_name}) from candidate)"
     )
-    rollup.weigh(con, day, replayed.world.policy, replayed.params, every=True)
+    rollup.weigh(con, replayed.day, replayed.world.policy, replayed.params, every=True)
     con.execute("drop table single_member")
     con.execute("drop table single_asked")
     steps.run(con, "unit_requests", stage="single", units="unit")

@@ -4,19 +4,20 @@ Nothing is stored for this. The same inputs give the same digits, so the replay 
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 
 from duckdb import DuckDBPyConnection
 
 from attribution import queries, steps
+from attribution.evidence import RequestsBehind, found_behind
 from attribution.models import PolicyChange, Run
 from attribution.queries import FILTERS as FILTERS
 from attribution.queries import Cells, Values
-from attribution.replay import Replayed, replay
+from attribution.replay import Replayed, Window, only, replay
 from finops.core import warehouse
 from finops.core.access import EVERYTHING, Scope
 from finops.core.models import ManifestFile, Snapshot
@@ -109,7 +110,10 @@ class StateThen:
 
 @dataclass(frozen=True)
 class ExplainedDay:
-    """One day's shares, the largest first; `rest` is the cost of those beyond the limit."""
+    """One day's shares, the largest first; `rest` is the cost of those beyond the limit.
+
+    `behind` gives the dearest requests behind a share, so many at most; until the next day is asked for.
+    """
 
     day: date
     state: StateThen
@@ -117,6 +121,7 @@ class ExplainedDay:
     shares: tuple[ExplainedShare, ...]
     rest: Decimal
     rest_count: int
+    behind: Callable[[ExplainedShare, int], RequestsBehind | None] = field(repr=False, compare=False)
 
     @property
     def run(self) -> Run:
@@ -146,6 +151,12 @@ def explain(
 def _day(
     con: DuckDBPyConnection, day: date, run: Run, replayed: Replayed, cells: Cells, limit: int
 ) -> ExplainedDay:
+    def behind(share: ExplainedShare, most: int) -> RequestsBehind | None:
+        window = Window(share.unit, share.window_start, share.hourly)
+        with only(con, window):
+            of_type = replace(cells, where={**cells.where, "cost_type": share.cost_type})
+            return found_behind(con, replayed, window, of_type, most)
+
     rows = con.execute(steps.text("explained", cells=cells.sql), cells.values).fetchall()
     charges = _charges(con, {row[-1] for row in rows[:limit]})
     shares = tuple(replace(ExplainedShare(*row[:-1]), charges=charges[row[-1]]) for row in rows[:limit])
@@ -157,6 +168,7 @@ def _day(
         shares=shares,
         rest=sum(costs[limit:], Decimal(0)),
         rest_count=len(costs[limit:]),
+        behind=behind,
     )
 
 

@@ -11,9 +11,8 @@ class Run(models.Model):
     day = models.DateField(db_index=True)
     computed_from = models.BigIntegerField()  # the snapshot it read
     snapshot = models.BigIntegerField()  # the snapshot that put its allocations in force
-    looked_from = (
-        models.DateField()
-    )  # the first and last day whose requests and metrics may have a part in it
+    # The first and last day whose requests and metrics may have a part in it.
+    looked_from = models.DateField()
     looked_until = models.DateField()
     fingerprint = models.CharField(max_length=64)  # of the day's inputs and the rules' version
     inputs = models.JSONField(default=dict)  # a digest of each: says which of them changed

@@ -6,6 +6,8 @@ that pools follow, is read from them. Nothing of this changes a digit: shares ar
 and these are taken over everything.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
@@ -36,6 +38,7 @@ class Window:
 class Replayed:
     """What a day was computed from, and the parameters of its steps."""
 
+    day: date
     world: World
     params: dict[str, object] = field(repr=False)
 
@@ -63,7 +66,19 @@ def replay(
     split_units(con, world, day, params)
     _share_pools(con, world, params, cells)
     steps.run(con, "traces", params)
-    return Replayed(world, params)
+    return Replayed(day, world, params)
+
+
+@contextmanager
+def only(con: DuckDBPyConnection, window: Window) -> Iterator[None]:
+    """In the block, a day replayed without a window has what one unit got in one window, and nothing else."""
+    values: dict[str, object] = {"unit": window.unit, "window": window.start, "hourly": window.hourly}
+    con.execute("begin")
+    try:
+        steps.run(con, "replay_window", values)
+        yield
+    finally:
+        con.execute("rollback")
 
 
 def _keep_charges(con: DuckDBPyConnection, cells: Cells, window: Window | None) -> None:

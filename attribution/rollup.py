@@ -21,6 +21,7 @@ from finops.core.periods import midnight
 
 _log = logging.getLogger(__name__)
 LOOK_BACK = timedelta(days=7)
+UNITS = ("host", "device", "gpu_host", "device_pod")  # what `find_places` needs of `find_units`
 TABLES = ("request_keys", "unit_sets", "request_weights", "request_hours", "unplaced")
 
 

@@ -31,9 +31,8 @@ from finops.core.periods import next_month
 from reports.figures import COST_TYPES
 
 log = logging.getLogger(__name__)
-SILENT = timedelta(
-    minutes=2
-)  # one that shows no sign of life for so long died with its process, or never began
+# One that shows no sign of life for so long died with its process, or never began.
+SILENT = timedelta(minutes=2)
 BEGUN = "begun"  # the first stage: before it, nobody computes
 
 

@@ -1,6 +1,7 @@
 """Where a figure came from: every explanation sums to what was published, to the last place."""
 
 import random
+from collections import defaultdict
 from contextlib import closing
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -79,14 +80,16 @@ def test_the_requests_of_every_share_weigh_what_it_was_made_by(tmp_path):
         commands.attribute(worlds.START, worlds.END)
         measures = set()
         for found in explain(worlds.START, worlds.END):
-            units = {}
+            units = defaultdict(list)
             for share in found.shares:
                 if share.unit:
                     window = Window(share.unit, share.window_start, share.hourly)
-                    units[window, share.cost_type] = units.get((window, share.cost_type), 0) + share.cost
-            for (window, cost_type), cost in units.items():
+                    units[window, share.cost_type].append(share)
+            for (window, cost_type), shares in units.items():
+                cost = sum(share.cost for share in shares)
                 behind = requests_behind(found.day, window, {"cost_type": cost_type}, limit=10_000)
                 assert behind.cost == cost
+                assert found.behind(shares[0], 10_000) == behind
                 if behind.measure and behind.span != WEEK_BEFORE:
                     measures.add(behind.measure)
                     assert behind.weighed == behind.weight == sum(one.weight for one in behind.requests)

@@ -7,10 +7,9 @@ from typing import Any
 
 from django.conf import settings
 
-from attribution.evidence import RequestsBehind, requests_behind
+from attribution.evidence import RequestsBehind
 from attribution.explain import FILTERS, ExplainedDay, ExplainedShare, explain
 from attribution.queries import published
-from attribution.replay import Window
 from finops.core.command import Command as Base
 from finops.core.errors import FinopsError, UsageError
 from finops.core.periods import parse_day
@@ -74,7 +73,7 @@ class Command(Base):
             if day.rest_count:
                 self.stdout.write(f"  and {day.rest_count} smaller shares, together {day.rest:,.12f}")
             if options["requests"] > 0:
-                self._requests(day, where, options)
+                self._requests(day, options)
         if not found:
             raise FinopsError(f"no day from {start} to before {end} has been attributed")
         if not matched:
@@ -107,7 +106,7 @@ class Command(Base):
                 f"  owners of snapshot {state.owners_since.pk}{': ' if owners else ''}{owners}{more}"
             )
 
-    def _requests(self, day: ExplainedDay, where: Mapping[str, str], options: Mapping[str, Any]) -> None:
+    def _requests(self, day: ExplainedDay, options: Mapping[str, Any]) -> None:
         wanted = options["unit"]
         share = next(
             (
@@ -123,13 +122,7 @@ class Command(Base):
                     f"--unit {wanted!r} is none of the units shown for {day.day} that served requests"
                 )
             return
-        found = requests_behind(
-            day.day,
-            Window(share.unit, share.window_start, share.hourly),
-            {**where, "cost_type": share.cost_type},
-            limit=options["requests"],
-            snapshot=options["snapshot"],
-        )
+        found = day.behind(share, options["requests"])
         if found:
             self._behind(share, found)
 
