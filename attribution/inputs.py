@@ -34,7 +34,7 @@ def inputs_of_rollup(world: World, day: date) -> dict[str, str]:
             "policy": roll_up_policy(world.policy),
             "requests": world.hashes("requests", day, day + _DAY),
             "GPU metrics": world.hashes("gpu_samples", day, day + _DAY),
-            "known resources": world.hashes("named_resources", day - rollup.LOOK_BACK, day + _DAY),
+            "known resources": world.named_by_requests(day - rollup.LOOK_BACK, day + _DAY),
             "hosts": world.held("hosts", _HOST, day, day + _DAY),
             "owners": world.held("owners", _OWNER, day, day + _DAY),
         }.items()

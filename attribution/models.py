@@ -10,7 +10,7 @@ class Run(models.Model):
 
     day = models.DateField(db_index=True)
     computed_from = models.BigIntegerField()  # the snapshot it read
-    snapshot = models.BigIntegerField()  # the snapshot that put its allocations in force
+    snapshot = models.BigIntegerField()  # from which on it is the one in force
     # The first and last day whose requests and metrics may have a part in it.
     looked_from = models.DateField()
     looked_until = models.DateField()

@@ -1,26 +1,28 @@
 """A span of days under another policy, beside what was said of them: exact, and changing nothing.
 
-The days are computed as `attribute` would compute them at this moment, and only their sums are kept.
+The days are computed as `attribute` computed them, from the same inputs, and only their sums are kept.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import chain
 
+import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from attribution import queries, reconciliation, rollup, steps
 from attribution.day import LOOK_BACK, ROLLED_UP, allocate, compute_rollup, find_charges
-from attribution.inputs import roll_up_policy
+from attribution.inputs import digest, inputs_of_rollup, roll_up_policy
+from attribution.models import Run
 from attribution.policy import Policy, parse
 from attribution.run import Progress, side_by_side
 from attribution.world import World
 from finops.core import warehouse
 from finops.core.errors import UsageError
-from finops.core.models import ManifestFile
 from finops.core.warehouse import NewFile
 
 GROUPS = ("team", "tenant", "model", "cost_type", "pool")
@@ -126,20 +128,28 @@ def preview(
 ) -> Preview:
     """Compare the policy `text` with what is published of the days in [first, end); days without run are left out.
 
+    Each day is computed from what its run read: what came since is of no policy, and waits to be attributed.
+
     `holds_from`: earlier days keep the policy that they have, and the weights of their requests with it; None: the
     text holds on all days. Raises PolicyError where the text is no policy, UsageError where none of the days is attributed.
     """
     wanted = parse(text)
-    days = list(queries.runs(first, end, snapshot))
+    runs = queries.runs(first, end, snapshot)
+    days = list(runs)
     if not days:
         raise UsageError(
             f"no day from {first} to before {end} is attributed: there is nothing to compare with"
         )
-    now = World.at(warehouse.latest() if snapshot is None else snapshot)
-    then = now.under(wanted, holds_from)
-    sums, moved = _Totals(_published(now, days)), defaultdict[tuple[str, str, str, str], Decimal](Decimal)
-    with _rolled_up(now, then, days, workers, progress) as rolled:
-        jobs = ((lambda day=day: _tried(now, rolled.on(day), day)) for day in days)
+    published = World.at(warehouse.latest() if snapshot is None else snapshot)
+    now = _worlds(runs)
+    others = {world.snapshot: world.under(wanted, holds_from) for world in now.values()}
+    then = {day: others[world.snapshot] for day, world in now.items()}
+    sums, moved = (
+        _Totals(_published(published, days)),
+        defaultdict[tuple[str, str, str, str], Decimal](Decimal),
+    )
+    with _rolled_up(now, then, workers, progress) as rolled:
+        jobs = ((lambda day=day: _tried(published, rolled[day].on(day), day)) for day in days)
         for number, (day, found, rules) in enumerate(side_by_side(jobs, workers), 1):
             sums.add(found)
             for names, cost in rules.items():
@@ -156,7 +166,7 @@ def preview(
             (RuleChange(*names, cost=cost) for names, cost in moved.items() if cost),
             key=lambda one: (-abs(one.cost), one.rule, one.then_rule),
         ),
-        _reasons_of_days(now, wanted, days),
+        _reasons_of_days(now, wanted),
         totals[0],
         totals[1],
     )
@@ -230,9 +240,9 @@ def _moved(con: DuckDBPyConnection, now: World, day: date) -> Moved:
     return {(rule, goes, then_rule, then_goes): cost for rule, goes, then_rule, then_goes, cost in found}
 
 
-def _reasons_of_days(now: World, wanted: Policy, days: Sequence[date]) -> list[str]:
-    """What differs from the policies that hold on the days now."""
-    held = {world.policy_version: world.policy for world in (now.on(day) for day in days)}
+def _reasons_of_days(now: Mapping[date, World], wanted: Policy) -> list[str]:
+    """What differs from the policies that the days were attributed by."""
+    held = {world.on(day).policy_version: world.on(day).policy for day, world in now.items()}
     return list(dict.fromkeys(one for policy in held.values() for one in reasons(policy, wanted)))
 
 
@@ -270,31 +280,62 @@ def _named(kind: str, before: Mapping[str, object], after: Mapping[str, object])
     ]
 
 
+def _worlds(runs: Mapping[date, Run]) -> dict[date, World]:
+    """What each run read; runs that read the same share it."""
+    named: dict[str, pa.Table] = {}  # small files that most of them read
+    snapshots = {run.computed_from for run in runs.values()}
+    read = {snapshot: replace(World.at(snapshot), _named=named) for snapshot in snapshots}
+    return {day: read[run.computed_from] for day, run in runs.items()}
+
+
 @contextmanager
 def _rolled_up(
-    now: World, then: World, days: Sequence[date], workers: int, progress: Progress | None
-) -> Iterator[World]:
-    """The other world with the requests of its days, and of those they look back to, weighed by its policies.
+    now: Mapping[date, World], then: Mapping[date, World], workers: int, progress: Progress | None
+) -> Iterator[Mapping[date, World]]:
+    """The other worlds of the days with the requests of these, and of those they look back to, weighed by its policies.
 
     Only days whose weights differ are rolled up; what is written for them goes again.
     """
-    with_requests = {file.first_day for file in then.of("requests")}
-    back = range(LOOK_BACK.days + 1)
-    span = sorted({day - timedelta(days=number) for day in days for number in back} & with_requests)
-    changed = [
-        day for day in span if roll_up_policy(then.on(day).policy) != roll_up_policy(now.on(day).policy)
-    ]
-    jobs = ((lambda day=day: compute_rollup(then.on(day), day, {}, 1)) for day in changed)
-    written: list[NewFile] = []
+    wanted: dict[tuple[date, str], World] = {}  # roll-ups by day and inputs, with a world that has these
+    of_days: dict[date, dict[date, str]] = {}  # of each day: those that it looks at, by their inputs
+    digests: dict[tuple[int, date], str] = {}  # by snapshot and day
+    for day, world in then.items():
+        with_requests = {file.first_day for file in world.of("requests")}
+        for number in range(LOOK_BACK.days + 1):
+            other = day - timedelta(days=number)
+            there = world.on(other)
+            if other in with_requests and roll_up_policy(there.policy) != roll_up_policy(
+                now[day].on(other).policy
+            ):
+                known = (world.snapshot, other)
+                if known not in digests:
+                    digests[known] = digest(inputs_of_rollup(there, other))
+                inputs = digests[known]
+                wanted.setdefault((other, inputs), there)
+                of_days.setdefault(day, {})[other] = inputs
+    jobs = (
+        (lambda one=one: (one, compute_rollup(wanted[one], one[0], {}, 1).files)) for one in sorted(wanted)
+    )
+    written: dict[tuple[date, str], list[NewFile]] = {}
     try:
-        for number, computed in enumerate(side_by_side(jobs, workers), 1):
-            written += computed.files
+        for number, (one, files) in enumerate(side_by_side(jobs, workers), 1):
+            written[one] = files
             if progress:
-                progress("roll-up", computed.day, number, len(changed))
-        kept: list[ManifestFile | NewFile] = [
-            file for name in ROLLED_UP for file in then.of(name) if file.first_day not in changed
-        ]
-        yield then.with_files(ROLLED_UP, [*kept, *written]) if changed else then
+                progress("roll-up", one[0], number, len(wanted))
+        yield {
+            day: _with(
+                world, {other: written[other, inputs] for other, inputs in of_days.get(day, {}).items()}
+            )
+            for day, world in then.items()
+        }
     finally:
-        for file in written:
+        for file in chain.from_iterable(written.values()):
             (warehouse.folder() / file.path).unlink(missing_ok=True)
+
+
+def _with(world: World, rolled_up: Mapping[date, Sequence[NewFile]]) -> World:
+    """The world with these roll-ups of some days instead of its own."""
+    if not rolled_up:
+        return world
+    kept = [file for name in ROLLED_UP for file in world.of(name) if file.first_day not in rolled_up]
+    return world.with_files(ROLLED_UP, [*kept, *chain.from_iterable(rolled_up.values())])

@@ -33,10 +33,12 @@ def attribute(
     force: bool = False,
     workers: int = 1,
     progress: Progress | None = None,
+    kept_until: int = 0,
 ) -> Report:
     """Attribute days, each replacing atomically what it said before; those whose inputs are unchanged are skipped.
 
-    Safe to repeat, to interrupt and to run twice at a time.
+    `kept_until`: the newest snapshot that somebody goes by, such as a closed month: what runs in force then say of
+    themselves stays as it is. Safe to repeat, to interrupt and to run twice at a time.
     """
     wanted = sorted(set(days))
     report = Report()
@@ -46,7 +48,7 @@ def attribute(
     rolled_up: set[date] = set()
     while pending:
         world = _rolled_up(pending, force, workers, progress, rolled_up)
-        pending = _attribute_all(world, pending, force, workers, progress, report)
+        pending = _attribute_all(world, pending, force, workers, progress, report, kept_until)
     report.rolled_up = sorted(rolled_up)
     _refresh_completeness(wanted)
     return report
@@ -113,22 +115,18 @@ def _attribute_all(
     workers: int,
     progress: Progress | None,
     report: Report,
+    kept_until: int,
 ) -> list[date]:
     """One pass over the days; those that another process overtook come back to be done again."""
-    before = {run.day: run.inputs for run in Run.objects.filter(day__in=days).order_by("id")}
-    known = {} if force else before
+    before = {run.day: run for run in Run.objects.filter(day__in=days).order_by("id")}
+    known = {} if force else {day: run.inputs for day, run in before.items()}
     threads = 1 if workers > 1 else None
     jobs = ((lambda day=day: compute_day(world.on(day), day, known.get(day), threads)) for day in days)
     expected = completeness.Expectation(world.files)
     again = []
     for number, computed in enumerate(side_by_side(jobs, workers), 1):
         if computed.unchanged:
-            # Read anew, the same figures came out: the run stands for this snapshot too.
-            Run.objects.filter(day=computed.day, fingerprint=computed.fingerprint).update(
-                computed_from=world.snapshot,
-                looked_from=computed.looked_at[0],
-                looked_until=computed.looked_at[1],
-            )
+            _confirm(before[computed.day], world.snapshot, computed.looked_at, kept_until)
             report.unchanged.append(computed.day)
         else:
             missing = expected.missing(computed.day)
@@ -172,11 +170,30 @@ def _attribute_all(
     return again
 
 
-def _changed(before: Mapping[str, str] | None, now: Mapping[str, str]) -> str:
+def _confirm(run: Run, snapshot: int, looked_at: tuple[date, date], kept_until: int) -> None:
+    """Read anew, the same figures came out: the run stands for this snapshot too, and may be explained by it.
+
+    One that is kept goes on saying what it was computed from; another says it from this snapshot on.
+    """
+    seen = {"computed_from": snapshot, "looked_from": looked_at[0], "looked_until": looked_at[1]}
+    with warehouse.the_commit_lock():
+        if Run.objects.filter(day=run.day, pk__gt=run.pk).exists():
+            return  # another process has attributed the day meanwhile
+        if run.snapshot > kept_until or snapshot <= kept_until:
+            Run.objects.filter(pk=run.pk).update(**seen)
+            return
+        for name, value in {**seen, "pk": None, "snapshot": snapshot}.items():
+            setattr(run, name, value)
+        run.save(force_insert=True)
+
+
+def _changed(before: Run | None, now: Mapping[str, str]) -> str:
     """Which inputs differ from those of the day's last run, in words."""
     if before is None:
         return "first run"
-    return ", ".join(name for name in now if now[name] != before.get(name)) or "nothing changed: by force"
+    return (
+        ", ".join(name for name in now if now[name] != before.inputs.get(name)) or "nothing changed: by force"
+    )
 
 
 def side_by_side(jobs: Iterator[Callable[[], Result]], workers: int) -> Iterator[Result]:

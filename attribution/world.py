@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from django.conf import settings
 from duckdb import DuckDBPyConnection
 from pyarrow import parquet
@@ -92,13 +93,18 @@ class World:
     ) -> None:
         warehouse.view(con, dataset, self.of(dataset, first, end))
 
+    def named_by_requests(self, first: date, end: date) -> list[str]:
+        """The resources that requests of [first, end) name."""
+        found: set[str] = set()
+        for file in self.of("named_resources", first, end):
+            table = self._names_in(file)
+            names = table["names"].filter(pc.equal(table["kind"], "request"))
+            found.update(pc.unique(pc.list_element(names, 0)).to_pylist())
+        return sorted(found)
+
     def name_resources(self, con: DuckDBPyConnection, first: date, end: date) -> None:
         """The table named_resources of [first, end). Days look far back: each small file is read once for all."""
-        read = []
-        for file in self.of("named_resources", first, end):
-            if file.path not in self._named:
-                self._named[file.path] = _rows(file, ["day", "kind", "uuid", "names"])
-            read.append(self._named[file.path])
+        read = [self._names_in(file) for file in self.of("named_resources", first, end)]
         if not read:
             con.execute(
                 "create table named_resources (day date, kind varchar, uuid varchar, names varchar[])"
@@ -107,6 +113,11 @@ class World:
         con.register("named_arrow", pa.concat_tables(read, promote_options="default"))
         con.execute("create table named_resources as select distinct day, kind, uuid, names from named_arrow")
         con.unregister("named_arrow")
+
+    def _names_in(self, file: ManifestFile | NewFile) -> pa.Table:
+        if file.path not in self._named:
+            self._named[file.path] = _rows(file, ["day", "kind", "uuid", "names"])
+        return self._named[file.path]
 
     def with_files(self, datasets: Iterable[str], files: Iterable[ManifestFile | NewFile]) -> "World":
         """The same world with these files, in force or not, as all that the datasets hold."""
@@ -119,7 +130,11 @@ class World:
         """What a table with valid_from and valid_to says by these columns of [first, end), each span as far as it is in."""
         if dataset not in self._spans:
             self._spans[dataset] = [
-                ([row[name] for name in columns], row["valid_from"] or _EVER, row["valid_to"] or _NEVER)
+                (
+                    [row[name] for name in columns],
+                    _utc(row["valid_from"], _EVER),
+                    _utc(row["valid_to"], _NEVER),
+                )
                 for file in self.of(dataset)
                 for row in _rows(file, [*columns, "valid_from", "valid_to"]).to_pylist()
             ]
@@ -138,6 +153,11 @@ def _rows(file: ManifestFile | NewFile, columns: list[str] | None = None) -> pa.
     """A small file. `read_table` would import all of pandas first, a second for every command."""
     with parquet.ParquetFile(warehouse.folder() / file.path) as opened:
         return opened.read(columns)
+
+
+def _utc(moment: datetime | None, otherwise: datetime) -> datetime:
+    """Written in one way: a file's UTC is another object than ours, of the same time."""
+    return otherwise if moment is None else moment.astimezone(UTC)
 
 
 def policies_in_force(snapshot: int | None = None) -> tuple[PolicyInForce, ...]:

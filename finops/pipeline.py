@@ -12,6 +12,7 @@ from finops.core import spans, warehouse
 from finops.core.models import ManifestFile
 from finops.core.periods import ChargePeriod, next_month
 from ingest import landing
+from reports.billing_periods import newest_closed_snapshot
 
 INPUTS = ("charges", "gpu_samples", "requests", "hosts", "owners", "rates", "policy")
 DAILY = ("charges", "gpu_samples", "requests")  # those that make a day worth attributing
@@ -35,7 +36,12 @@ def pull() -> int:
 def attribute_outdated(workers: int = 1, progress: Progress | None = None) -> Report:
     """Attribute the days with data that no run has seen, up to the end of the current month."""
     today = datetime.now(UTC).date()
-    report = attribute(outdated_days(next_month(today)), workers=workers, progress=progress)
+    report = attribute(
+        outdated_days(next_month(today)),
+        workers=workers,
+        progress=progress,
+        kept_until=newest_closed_snapshot(),
+    )
     spans.compact(spans.LOOSE)
     return report
 

@@ -24,6 +24,7 @@ from django.utils import timezone
 from attribution.models import PolicyPreview
 from attribution.policy import parse
 from attribution.preview import Change, Preview, RuleChange, preview
+from finops import pipeline
 from finops.core import warehouse
 from finops.core.errors import FinopsError
 from finops.core.money import plain
@@ -194,6 +195,11 @@ def result_of(found: PolicyPreview) -> Preview:
         total_now=now,
         total_then=then,
     )
+
+
+def waiting(result: Preview) -> list[date]:
+    """The days of its span with data that no run has seen, so that the preview has not either."""
+    return [day for day in pipeline.outdated_days(result.end) if day >= result.first]
 
 
 def as_csv(result: Preview) -> str:

@@ -73,6 +73,11 @@ def closed_months() -> dict[str, ClosedMonth]:
     return {row.period: row for row in ClosedMonth.objects.filter(reopened_at=None).defer("ledger")}
 
 
+def newest_closed_snapshot() -> int:
+    """The last at which a month was closed, reopened since or not; 0 where none was."""
+    return ClosedMonth.objects.aggregate(newest=Max("snapshot"))["newest"] or 0
+
+
 def closed_version(period: str, version: int) -> ClosedMonth | None:
     """The month as it was closed that time, reopened since or not."""
     return _versions(period).filter(version=version).first()

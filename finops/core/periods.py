@@ -1,6 +1,6 @@
 """Spans of time: half-open, in UTC, never naive."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -75,3 +75,14 @@ def _parse(text: str, day: str, expected: str) -> date:
     if found.year not in YEARS:
         raise UsageError(f"{text!r} is too far away: expected a year from {YEARS[0]} to {YEARS[-1]}")
     return found
+
+
+def in_spans(days: Iterable[date]) -> str:
+    """Days in order as text: of those that follow each other the first and the last."""
+    spans: list[tuple[date, date]] = []
+    for day in days:
+        if spans and day - spans[-1][1] == timedelta(days=1):
+            spans[-1] = (spans[-1][0], day)
+        else:
+            spans.append((day, day))
+    return ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in spans)

@@ -20,7 +20,7 @@ from finops.core import warehouse
 from finops.core.access import FINANCE
 from finops.core.errors import UsageError
 from finops.core.money import minor_unit
-from finops.core.periods import next_month, parse_month
+from finops.core.periods import in_spans, next_month, parse_month
 from reports.figures import COST_TYPES
 from reports.views.access import by_role
 
@@ -88,6 +88,7 @@ def preview(request: HttpRequest, number: int) -> HttpResponse:
             "types": COST_TYPES,
             "months": _months_to_hold(),
             "is_old": is_old,
+            "waiting": in_spans(previews.waiting(result)),
         }
     return render(request, "reports/policy_preview.html", context)
 

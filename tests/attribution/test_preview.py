@@ -32,6 +32,16 @@ name = "machines"
 driver = "requests"
 """
 
+POOLED = """
+[[rules]]
+name = "machines"
+when = { ResourceId = "i-*" }
+then = { pool = "machines" }
+[[pools]]
+name = "machines"
+driver = "requests"
+"""
+
 
 def costs(group):
     with closing(warehouse.connect()) as con:
@@ -89,6 +99,34 @@ def test_the_policy_in_force_changes_nothing():
     found = preview.preview(text, *SPAN)
     assert not any(found.changes.values())
     assert (found.reasons, found.rules, found.total_then) == ([], [], 8)
+
+
+def test_what_came_since_a_day_was_attributed_is_no_effect_of_a_policy():
+    a_small_world()
+    given("owners", "name | team\n chat | nlp\n embed | nlp")
+    attributed("2026-01-04", "2026-01-05")
+    before = preview.preview(POOLED, *SPAN)
+    assert any(before.changes.values())
+    given("owners", "name | team\n chat | search\n embed | search")
+    given("charges", "resource_id | period | effective_cost\n i-1 | 2026/01/04-2026/01/05 | 99")
+    given(
+        "requests", "time | model | tenant | resource_id | gpu_micro_ms\n 10:05 | chat | late | i-1 | 9000000"
+    )
+    assert not any(preview.preview("", *SPAN).changes.values())
+    pending = preview.preview(POOLED, *SPAN)
+    assert (pending.changes, pending.rules, pending.reasons) == (before.changes, before.rules, before.reasons)
+
+
+def test_a_policy_that_waits_to_be_attributed_still_differs_from_what_is_published():
+    a_small_world()
+    attributed("2026-01-04", "2026-01-05")
+    wanted = preview.preview(POOLED, *SPAN)
+    assert any(wanted.changes.values())
+    policy(POOLED)
+    waiting = preview.preview(POOLED, *SPAN)
+    assert (waiting.changes, waiting.reasons) == (wanted.changes, wanted.reasons)
+    attributed("2026-01-04", "2026-01-05")
+    assert not any(preview.preview(POOLED, *SPAN).changes.values())
 
 
 def test_a_preview_needs_a_policy_and_days_that_are_attributed():

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from attribution import day, policies, run, steps
+from attribution import day, policies, queries, run, steps
 from attribution.models import PolicyChange, Run
 from attribution.preview import preview
 from attribution.reconciliation import NotConserved
@@ -155,6 +155,49 @@ def test_an_owners_file_that_says_the_same_of_a_day_leaves_it_alone():
     report = run.attribute(days("2026-01-04", 3))
     assert (report.attributed, report.rolled_up) == (days("2026-01-05", 2), days("2026-01-05", 1))
     assert report.reasons[date(2026, 1, 5)] == "owners"
+
+
+def test_an_owner_named_from_a_day_s_midnight_on_is_the_same_as_one_named_since_ever():
+    a_small_world()
+    given("owners", "name | team\n chat | nlp")
+    run.attribute(days("2026-01-05", 1))
+    given(
+        "owners",
+        """
+        name | team | valid_from       | valid_to
+        chat | ops  |                  | 2026-01-05 00:00
+        chat | nlp  | 2026-01-05 00:00 | 2026-01-06 00:00
+    """,
+    )
+    report = run.attribute(days("2026-01-05", 1))
+    assert (report.unchanged, report.rolled_up) == (days("2026-01-05", 1), days("2026-01-04", 1))
+
+
+def test_a_second_source_that_names_the_same_machines_rolls_up_no_later_day():
+    a_small_world()
+    named = "source | day | names\n gateway | 2026-01-04 | i-1\n"
+    given("named_resources", named)
+    run.attribute(days("2026-01-04", 2))
+    given("named_resources", named + "other | 2026-01-04 | i-1")
+    assert run.attribute(days("2026-01-04", 2)).rolled_up == []
+    given("named_resources", named + "other | 2026-01-04 | i-2")
+    assert run.attribute(days("2026-01-04", 2)).rolled_up == days("2026-01-04", 2)
+
+
+def test_a_run_that_is_kept_goes_on_saying_what_it_was_computed_from():
+    a_small_world()
+    run.attribute(days("2026-01-05", 1))
+    closed = warehouse.latest()
+    (then,) = queries.runs(snapshot=closed).values()
+    for number in (1, 2):
+        given("owners", f"name | team | valid_from\n chat | team-{number} | 2026-02-01 00:00")
+        report = run.attribute(days("2026-01-05", 1), kept_until=closed)
+        assert report.unchanged == days("2026-01-05", 1)
+        (kept,) = queries.runs(snapshot=closed).values()
+        (now,) = queries.runs().values()
+        assert (kept.pk, kept.computed_from) == (then.pk, then.computed_from)
+        assert now.computed_from == warehouse.latest() > closed
+    assert Run.objects.count() == 2
 
 
 def test_a_charge_of_another_day_leaves_a_day_alone():

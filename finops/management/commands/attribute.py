@@ -14,7 +14,8 @@ from finops.core import spans
 from finops.core.command import PATIENCE
 from finops.core.command import Command as Base
 from finops.core.errors import UsageError
-from finops.core.periods import ChargePeriod, parse_day
+from finops.core.periods import ChargePeriod, in_spans, parse_day
+from reports.billing_periods import newest_closed_snapshot
 
 
 class Command(Base):
@@ -44,6 +45,7 @@ class Command(Base):
                 force=options["force"],
                 workers=max(1, options["workers"]),
                 progress=lambda stage, day, done, total: progress(f"{stage} {day}", done, total, "days"),
+                kept_until=newest_closed_snapshot(),
             )
         spans.compact(spans.LOOSE)
         self.stdout.write(
@@ -51,8 +53,9 @@ class Command(Base):
             f"{len(report.rolled_up)} rolled up."
         )
         for reason, because in _by_reason(report.reasons).items():
-            shown = ", ".join(map(str, because[:3])) + (f" … {because[-1]}" if len(because) > 3 else "")
-            self.stdout.write(f"  {len(because)} for {reason}: {shown}")
+            self.stdout.write(f"  {len(because)} for {reason}: {in_spans(because)}")
+        if report.rolled_up:
+            self.stdout.write(f"  rolled up: {in_spans(report.rolled_up)}")
         self._reconciliation(start, end, days)
 
     def _reconciliation(self, start: date, end: date, days: Sequence[date]) -> None:

@@ -15,7 +15,7 @@ from finops import policies, previews
 from finops.core.command import Command as Base
 from finops.core.errors import FinopsError, UsageError
 from finops.core.money import minor_unit
-from finops.core.periods import parse_day, parse_month
+from finops.core.periods import in_spans, parse_day, parse_month
 
 SHOWN = 12  # names of a group
 
@@ -104,6 +104,10 @@ class Command(Base):
     def _show(self, found: Preview) -> None:
         currency = settings.FINOPS_CURRENCY
         self.stdout.write(f"{len(found.days)} days from {found.days[0]} to {found.days[-1]}, in {currency}.")
+        if late := previews.waiting(found):
+            self.stdout.write(
+                f"Not in it is what came since for {in_spans(late)}: `attribute` these days first."
+            )
         for reason in found.reasons or ["the policies say the same"]:
             self.stdout.write(f"  {reason}")
         for rule in found.rules[:SHOWN]:
