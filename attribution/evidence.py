@@ -84,7 +84,7 @@ def requests_behind(
     run = queries.runs(day, day + _DAY, snapshot).get(day)
     if run is None:
         return None
-    cells = Cells(where, scope)
+    cells = Cells(where, scope, in_window=True)
     with closing(warehouse.connect()) as con:
         replayed = replay(con, day, run, cells, window)
         return found_behind(con, replayed, window, cells, limit, offset)

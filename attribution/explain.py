@@ -154,7 +154,7 @@ def _day(
     def behind(share: ExplainedShare, most: int) -> RequestsBehind | None:
         window = Window(share.unit, share.window_start, share.hourly)
         with only(con, window):
-            of_type = replace(cells, where={**cells.where, "cost_type": share.cost_type})
+            of_type = Cells({**cells.where, "cost_type": share.cost_type}, cells.scope, in_window=True)
             return found_behind(con, replayed, window, of_type, most)
 
     rows = con.execute(steps.text("explained", cells=cells.sql), cells.values).fetchall()

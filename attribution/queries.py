@@ -58,18 +58,21 @@ Values = str | tuple[str, ...]  # of a filter: one, or any of several
 class Cells:
     """Some allocations of a day: those with these values, as far as the reader sees them.
 
-    `resource_id` stands alone: published allocations do not say it, the units of the resource do.
+    `resource_id` stands alone: published allocations do not say it, the units of the resource do. Of one unit
+    `in_window` a cost type may stand beside it.
     Raises UsageError where a filter is not one of FILTERS, or can never have that value.
     """
 
     where: Mapping[str, Values]
     scope: Scope = EVERYTHING
+    in_window: bool = False
 
     def __post_init__(self) -> None:
         for name in self.where:
             if name not in FILTERS:
                 raise UsageError(f"unknown filter {name!r}; expected one of {', '.join(FILTERS)}")
-        if "resource_id" in self.where and (len(self.where) > 1 or self.scope.teams is not None):
+        beside = self.where.keys() - ({"resource_id", "cost_type"} if self.in_window else {"resource_id"})
+        if "resource_id" in self.where and (beside or self.scope.teams is not None):
             raise UsageError("resource_id goes with no other filter, and is for readers of all teams")
         for name, words in VALUES.items():
             for value in self.wanted(name):

@@ -43,6 +43,21 @@ def test_its_own_folder_is_emptied_and_used_again(tmp_path):
     assert [path.name for path in folder.iterdir()] == [demo.MARKER]
 
 
+def test_what_the_settings_put_into_a_new_data_folder_is_no_reason_to_refuse_it(tmp_path):
+    folder = tmp_path / "demo"
+    (folder / "static").mkdir(parents=True)
+    (folder / "secret_key").write_text("k")
+    demo.claim(folder)
+    assert (folder / demo.MARKER).exists()
+
+
+def test_in_a_demo_s_data_folder_another_is_built_in_its_place(tmp_path, settings):
+    settings.FINOPS_DATA_DIR = tmp_path
+    assert demo.default_folder() == tmp_path / "demo"
+    demo.claim(tmp_path)
+    assert demo.default_folder() == tmp_path
+
+
 def test_a_link_in_its_folder_is_removed_and_what_it_points_to_stays(tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -101,8 +101,11 @@ class Asked:
         return [*(one for one in self.named if one[0] != by), (by, f"{len(self.cells.wanted(by))} others")]
 
 
-def asked_of(data: QueryDict, scope: Scope, newest: date) -> Asked:
-    """Raises UsageError where the address means no figure; `newest` is the last attributed day."""
+def asked_of(data: QueryDict, scope: Scope, newest: date, in_window: bool = False) -> Asked:
+    """Raises UsageError where the address means no figure; `newest` is the last attributed day.
+
+    `in_window`: of one unit in one window.
+    """
     where = {name: tuple(dict.fromkeys(data.getlist(name))) for name in FILTERS if name in data}
     if added := data.get("add_key"):
         where[one_of(added, FILTERS, "a key")] = (data.get("add_value", "").strip(),)
@@ -120,7 +123,7 @@ def asked_of(data: QueryDict, scope: Scope, newest: date) -> Asked:
     if others:
         where[others.by] = others.values(span, where, scope)
     before = tuple(map(parse_day, data.getlist("before")))
-    return Asked(Cells(where, scope), span, day, without, snapshot, closed, per, others, before)
+    return Asked(Cells(where, scope, in_window), span, day, without, snapshot, closed, per, others, before)
 
 
 def _others(data: QueryDict, where: Mapping[str, tuple[str, ...]]) -> Others | None:

@@ -97,7 +97,7 @@ def _asked_window(request: HttpRequest) -> tuple[Asked, "Window"]:
     day, unit, text = (str(data.get(name, "")) for name in ("day", "unit", "window"))
     if not (day and unit and text):
         raise UsageError("expected a day, a unit and a window: YYYY-MM-DD, or YYYY-MM-DDTHH:MM of an hour")
-    asked = asked_of(data, scope_of(request.user), parse_day(day))
+    asked = asked_of(data, scope_of(request.user), parse_day(day), in_window=True)
     if asked.cells.wanted("cost_type") not in (("usage",), ("idle",)):
         raise UsageError("expected cost_type=usage or cost_type=idle: nothing else is shared by requests")
     try:

@@ -1,5 +1,6 @@
 """Where a figure came from: every explanation sums to what was published, to the last place."""
 
+import io
 import random
 from collections import defaultdict
 from contextlib import closing
@@ -7,7 +8,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from django.core.management import CommandError
+from django.core.management import CommandError, call_command
 
 from attribution import policies, queries
 from attribution.evidence import WEEK_BEFORE, requests_behind
@@ -157,6 +158,16 @@ def test_an_earlier_snapshot_explains_what_was_published_then():
     assert cost_by_day(Span(DAY, DAY + ONE), Cells({}), then) == {DAY: 8}
     assert requests_behind(DAY, WINDOW, {"cost_type": "idle"}, snapshot=then).cost == 4
     assert list(explain(DAY, DAY + ONE, snapshot=1)) == []
+
+
+def test_a_machine_s_explanation_leads_to_the_requests_of_its_units():
+    a_gpu_for_two_teams()
+    out = io.StringIO()
+    call_command("explain", start=str(DAY), end=str(DAY + ONE), where=["resource_id=i-1"], stdout=out)
+    assert "requests behind idle of GPU GPU-0, 10:00: 3, " in out.getvalue()
+    both = requests_behind(DAY, WINDOW, {"resource_id": "i-1", "cost_type": "usage"})
+    assert both == requests_behind(DAY, WINDOW, {"cost_type": "usage"})
+    assert requests_behind(DAY, WINDOW, {"resource_id": "i-2", "cost_type": "usage"}) is None
 
 
 @pytest.mark.parametrize("snapshot", [999999, 0, -1])

@@ -40,6 +40,7 @@ ITS_OWN = (
     "SECRET_KEY",
 )
 HOST = "127.0.0.1"
+OF_SETTINGS = {"secret_key", "static"}  # what they put into an empty data folder
 
 
 class Command(BaseCommand):
@@ -58,7 +59,7 @@ class Command(BaseCommand):
             self.end = parse_day(options["end"]) if options["end"] else datetime.now(UTC).date()
         except UsageError as error:
             raise CommandError(str(error), returncode=2) from error
-        folder = Path(options["folder"] or settings.FINOPS_DATA_DIR / "demo").expanduser().resolve()
+        folder = Path(options["folder"] or default_folder()).expanduser().resolve()
         claim(folder)
         port = options["port"] or free_port()
         wanted = {"FINOPS_DATA_DIR": str(folder), "FINOPS_SITE_URL": f"http://{HOST}:{port}"}
@@ -92,12 +93,18 @@ class Command(BaseCommand):
         )
 
 
+def default_folder() -> Path:
+    """demo/ in the data folder; where that is a demo's already, itself."""
+    here = Path(settings.FINOPS_DATA_DIR)
+    return here if (here / MARKER).exists() else here / "demo"
+
+
 def claim(folder: Path) -> None:
     """Mark the folder as the demo's; refuse one that holds anything the demo did not make."""
     if folder.exists() and not folder.is_dir():
         raise CommandError(f"{folder} is not a folder; choose another with --folder", returncode=1)
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / MARKER).exists() and any(folder.iterdir()):
+    if not (folder / MARKER).exists() and {path.name for path in folder.iterdir()} - OF_SETTINGS:
         raise CommandError(
             f"{folder} holds files that the demo did not make; choose another with --folder", returncode=1
         )
