@@ -128,6 +128,18 @@ def test_a_month_is_tried_and_says_what_moves_and_why(client, finance, january):
     assert "14.00" in text
 
 
+def test_days_that_wait_to_be_attributed_are_named_by_page_and_command(client, finance, january, tmp_path):
+    client.force_login(finance)
+    wait = "2026-01-05 to 2026-01-07 wait to be attributed"  # on the last, a charge of the 6th ends
+    file = written(tmp_path)
+    span = ("--start", "2026-01-01", "--end", "2026-02-01")
+    assert wait not in tried(client).content.decode()
+    assert wait not in commands.run("policy", "preview", file, *span)
+    given("owners", "name | team\n chat | other")
+    assert wait in tried(client).content.decode()
+    assert wait in commands.run("policy", "preview", file, *span)
+
+
 def test_differences_that_round_to_nothing_are_one_row_and_each_table_has_its_total(
     client, finance, small_teams
 ):

@@ -106,7 +106,7 @@ class Command(Base):
         self.stdout.write(f"{len(found.days)} days from {found.days[0]} to {found.days[-1]}, in {currency}.")
         if late := previews.waiting(found):
             self.stdout.write(
-                f"Not in it is what came since for {in_spans(late)}: `attribute` these days first."
+                f"  {in_spans(late)} wait to be attributed: what came since their last run is not in it"
             )
         for reason in found.reasons or ["the policies say the same"]:
             self.stdout.write(f"  {reason}")
