@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import TypeVar
 
 from attribution import completeness
-from attribution.day import LOOK_BACK, ROLLED_UP, Computed, compute_day, compute_rollup
+from attribution.day import LOOK_BACK, ROLLED_UP, WRITTEN, Computed, compute_day, compute_rollup
 from attribution.inputs import digest, inputs_of_rollup
 from attribution.models import RollUp, Run
 from attribution.world import World
@@ -70,7 +70,9 @@ def _rolled_up(
         with_requests = {file.first_day for file in world.files.get("requests", []) if file.first_day}
         inputs = {day: inputs_of_rollup(world.on(day), day) for day in sorted(span & with_requests)}
         todo = [
-            (day, found) for day, found in inputs.items() if done.get(day) != digest(found) or day in by_force
+            (day, found)
+            for day, found in inputs.items()
+            if done.get(day) != digest(found) or day in by_force or not world.is_there(ROLLED_UP, day)
         ]
         if not todo:
             return world
@@ -119,7 +121,7 @@ def _attribute_all(
 ) -> list[date]:
     """One pass over the days; those that another process overtook come back to be done again."""
     before = {run.day: run for run in Run.objects.filter(day__in=days).order_by("id")}
-    known = {} if force else {day: run.inputs for day, run in before.items()}
+    known = {day: run.inputs for day, run in before.items() if not force and world.is_there(WRITTEN, day)}
     threads = 1 if workers > 1 else None
     jobs = ((lambda day=day: compute_day(world.on(day), day, known.get(day), threads)) for day in days)
     expected = completeness.Expectation(world.files)
@@ -192,7 +194,8 @@ def _changed(before: Run | None, now: Mapping[str, str]) -> str:
     if before is None:
         return "first run"
     return (
-        ", ".join(name for name in now if now[name] != before.inputs.get(name)) or "nothing changed: by force"
+        ", ".join(name for name in now if now[name] != before.inputs.get(name))
+        or "nothing that changed: by force, or its files were gone"
     )
 
 

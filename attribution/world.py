@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -87,6 +87,10 @@ class World:
             or file.last_day is None
             or (file.first_day < end and file.last_day >= first)
         ]
+
+    def is_there(self, datasets: Iterable[str], day: date) -> bool:
+        """Whether no file is missing of what the datasets have of the day."""
+        return all(warehouse.is_there(self.of(name, day, day + timedelta(days=1))) for name in datasets)
 
     def view(
         self, con: DuckDBPyConnection, dataset: str, first: date | None = None, end: date | None = None

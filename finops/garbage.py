@@ -18,6 +18,7 @@ from finops.core import warehouse
 from finops.core.layers import LAYERS
 from finops.core.models import ManifestFile, Snapshot
 from finops.core.periods import ChargePeriod
+from ingest import spool
 from reports.models import ClosedMonth
 
 _LAYERS = frozenset(layer.name for layer in LAYERS)
@@ -61,6 +62,7 @@ def collect(now: datetime | None = None) -> Garbage:
         ManifestFile.objects.filter(pk__in=kept).update(collected=True)
     for path in found.paths:  # after the commit: where we stop here, they are strays to the next
         path.unlink(missing_ok=True)
+    spool.sweep()
     return found
 
 

@@ -214,7 +214,7 @@ for _package in {"daft": ["daft", "ray"], "spark": ["pyspark", "sqlglot"]}.get(F
     if find_spec(_package) is None:
         raise ImproperlyConfigured(
             f"FINOPS_ENGINE={FINOPS_ENGINE}: {_package} is not installed: "
-            f"pip install -r requirements-{FINOPS_ENGINE}.txt"
+            "run `make engines`, and from .venv-engines"
         )
 FINOPS_ENGINE_ADDRESS = env.text("FINOPS_ENGINE_ADDRESS", "")  # unset: in this process
 FINOPS_ENGINE_FILES = env.text("FINOPS_ENGINE_FILES", "").rstrip("/")

@@ -6,23 +6,19 @@ A crash at any point leaves what was in force before; the same call again comple
 
 import hashlib
 import random
-import shutil
 import time
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
-from django.conf import settings
 from django.db import transaction
 
 from finops.core import warehouse
-from finops.core.errors import FinopsError
+from finops.core.errors import FinopsError, in_words
 from finops.core.warehouse import NewFile
-from ingest import quarantine, totals
+from ingest import quarantine, spool, totals
 from ingest.bills import Bill
 from ingest.catalogue import Catalogue
 from ingest.formats import values
@@ -56,7 +52,6 @@ MEMORY = {Delivery.Kind.GPU: "450MB", Delivery.Kind.REQUESTS: "450MB"}
 MEMORY_ELSE = "650MB"
 ATTEMPTS = 200  # commits that may come in between, each of which is somebody else's success
 KEPT_PROBLEMS = 10_000
-STALE_SPOOL = 24 * 3600  # seconds after which a killed process's files are swept
 
 
 @dataclass
@@ -89,13 +84,13 @@ def deliver(
     FinopsError where nothing in it could be used; what was in force before then still is.
     """
     totals.require_amount(expected_total)
-    with _spool() as spool:
-        found = sources.listed(paths, spool)
+    with spool.folder() as own:
+        found = sources.listed(paths, own)
         bill_manifests: list[Manifest] = []
         if kind == Delivery.Kind.BILLING:
             bill_manifests, found = manifests.read(found)
         return _deliver(
-            kind, sources.identified(found), bill_manifests, source, format, expected_total, spool, report
+            kind, sources.identified(found), bill_manifests, source, format, expected_total, own, report
         )
 
 
@@ -106,7 +101,7 @@ def _deliver(
     source: str,
     format: str,
     expected_total: str,
-    spool: Path,
+    own: Path,
     report: Report,
 ) -> Outcome:
     if kind != Delivery.Kind.BILLING:
@@ -117,7 +112,7 @@ def _deliver(
         totals.require_expected(known, expected_total)
         return Outcome(known, already_there=True)
     delivery = _begin(kind, files, source, format, expected_total, fingerprint)
-    context = Context(delivery, files, _connect(delivery), spool, report, source, bill_manifests)
+    context = Context(delivery, files, _connect(delivery), own, report, source, bill_manifests)
     try:
         return _load(context)
     except Held:
@@ -157,6 +152,8 @@ def _staged(context: Context, loader: Loader, released: bool) -> Staged:
     except duckdb.OutOfMemoryException as error:
         raise FinopsError(f"{_names(context.files)}: there is not enough memory: {error}") from error
     except CANNOT_READ as error:
+        if said := in_words(error):
+            raise FinopsError(said) from error
         reason = " ".join(str(error).split())[:400]
         raise Unreadable(f"{_names(context.files)}: cannot be read: {reason}") from error
     delivery.bad_rows = staged.bad_rows
@@ -326,15 +323,14 @@ def _hold(context: Context, reasons: Sequence[str]) -> None:
 def accept(delivery_id: int, report: Report = silent) -> Outcome:
     """Load a held delivery as it is, from the files kept when it came."""
     delivery = quarantine.undecided(delivery_id)
-    with _spool() as spool:
+    with spool.folder() as own:
         files = quarantine.files(delivery)
-        context = Context(delivery, files, _connect(delivery), spool, report, delivery.source)
+        context = Context(delivery, files, _connect(delivery), own, report, delivery.source)
         try:
             return _load(context, released=True)
         except (FinopsError, OSError):
-            quarantine.undecided(
-                delivery_id
-            )  # says so where the files went because somebody else has decided
+            # Says so where the files went because somebody else has decided.
+            quarantine.undecided(delivery_id)
             raise
         finally:
             context.con.close()
@@ -351,19 +347,3 @@ def reject(delivery_id: int, reason: str = "") -> Delivery:
 def _names(files: Sequence[InputFile]) -> str:
     shown = ", ".join(file.name for file in files[:3])
     return shown if len(files) <= 3 else f"{shown} and {len(files) - 3} more"
-
-
-@contextmanager
-def _spool() -> Iterator[Path]:
-    """A folder for what is between reading and committing; a killed process's is swept a day later."""
-    root = Path(settings.FINOPS_DATA_DIR) / "spool"
-    root.mkdir(parents=True, exist_ok=True)
-    for old in root.iterdir():
-        if time.time() - old.stat().st_mtime > STALE_SPOOL:
-            shutil.rmtree(old, ignore_errors=True)
-    folder = root / uuid.uuid4().hex
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

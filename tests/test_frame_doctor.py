@@ -132,8 +132,28 @@ def test_a_file_of_the_warehouse_with_other_bytes_is_found_where_files_are_read(
     code, bad = doctor("--files")
     assert (code, bad[0]) == (
         1,
-        f"allocations {DAY}: {path} is not what was written: restore it from a backup",
+        f"allocations {DAY}: {path} is not what was written: `attribute --force` of its day writes it again",
     )
+    path.write_bytes(whole[:-100])
+    assert doctor()[1][0] == bad[0]
+    attribute([date.fromisoformat(DAY)], force=True)
+    assert doctor("--files") == (0, [])
+
+
+def test_files_of_a_day_that_are_gone_are_written_again(settings):
+    land(settings.FINOPS_DATA_DIR)
+    pipeline.pull()
+    pipeline.attribute_outdated()
+    days = [date.fromisoformat(DAY)]
+    before = {file.dataset: file.sha256 for file in warehouse.in_force()}
+    for dataset in ("allocations", "request_weights"):
+        (file,) = warehouse.files(dataset)
+        (warehouse.folder() / file.path).unlink()
+        report = attribute(days)
+        gone = {"allocations": report.attributed, "request_weights": report.rolled_up}
+        assert gone == {"allocations": [], "request_weights": [], dataset: days}
+        assert {file.dataset: file.sha256 for file in warehouse.in_force()} == before
+    assert attribute(days).unchanged == days
 
 
 def test_a_request_of_a_day_to_come_does_not_make_old_logs_fresh(tmp_path):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import at, manage
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -52,6 +54,14 @@ def test_a_wrong_value_stops_the_start_and_names_the_variable(tmp_path, variable
     last = started.stderr.strip().splitlines()[-1]
     assert last.startswith("django.core.exceptions.ImproperlyConfigured:")
     assert variable in last
+
+
+def test_a_command_says_of_a_wrong_value_nothing_but_what_is_wrong(tmp_path):
+    process = manage({**at(tmp_path), "FINOPS_KEEP_DAYS": "0"}, "collect_garbage")
+    out, said = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert said.startswith("FINOPS_KEEP_DAYS")
+    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize("variable", ["DATABASE_URL", "CELERY_BROKER_URL", "EMAIL_URL"])

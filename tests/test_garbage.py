@@ -81,7 +81,7 @@ def test_a_dry_run_lists_and_deletes_nothing(capsys):
     assert len(on_disk()) == 1
 
 
-def test_what_killed_processes_left_goes_by_age_and_what_a_writer_is_about_to_commit_stays():
+def test_what_killed_processes_left_goes_by_age_and_what_a_writer_is_about_to_commit_stays(settings):
     owners("search")
     root = warehouse.folder()
     left = ["owners/a.parquet.part", "owners/b.parquet", "spill/duckdb_temp_storage-0.tmp"]
@@ -91,7 +91,13 @@ def test_what_killed_processes_left_goes_by_age_and_what_a_writer_is_about_to_co
         (root / name).write_bytes(b"x")
         if name in left or name.endswith(".txt"):
             os.utime(root / name, (old, old))
+    spools = [settings.FINOPS_DATA_DIR / "spool" / name for name in ("old", "new")]
+    for folder in spools:
+        folder.mkdir(parents=True)
+        (folder / "log.jsonl").write_text("{}")
+    os.utime(spools[0], (old, old))
     assert {str(path.relative_to(root)) for path in garbage.collect().paths} == set(left)
+    assert [folder.exists() for folder in spools] == [False, True]
     assert {"owners/c.parquet", "owners/d.parquet.part", "owners/notes.txt"} <= on_disk()
 
 

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from finops.core.errors import FinopsError, UsageError
+from finops.core.errors import FinopsError, UsageError, in_words
 
 PATIENCE = 10  # by which long work steps back behind the pages where they share the cores: see nice(1)
 
@@ -89,6 +89,11 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=2 if isinstance(error, UsageError) else 1) from error
         except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
             raise CommandError(f"{error.filename}: {error.strerror}", returncode=1) from error
+        except Exception as error:
+            said = in_words(error)
+            if said is None:
+                raise
+            raise CommandError(said, returncode=1) from error
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:

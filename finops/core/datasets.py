@@ -350,3 +350,7 @@ _ALL = (
     ),
 )
 DATASETS = {dataset.name: dataset for dataset in _ALL}
+# What came from outside; all other files are computed, and can be again.
+DELIVERED = frozenset(
+    "charges gpu_samples requests key_names place_names named_resources hosts owners rates policy".split()
+)

@@ -1,5 +1,7 @@
 """What goes wrong in words a user can act on."""
 
+from django.db import InterfaceError, OperationalError
+
 
 class FinopsError(Exception):
     """Something a user can put right; its text says what and where.
@@ -14,3 +16,17 @@ class UsageError(FinopsError):
 
 class NotThere(FinopsError):
     """What was asked for does not exist: pages answer 404."""
+
+
+def in_words(error: Exception) -> str | None:
+    """What a reader or operator is told of a failure of the machine; None where it is none."""
+    import duckdb  # too slow for commands that do well
+
+    text = " ".join(str(error).split())[:300]
+    if "No space left on device" in text:
+        return "the disk is full; what was in force before still is, and the same command completes it"
+    if isinstance(error, duckdb.Error) and ".parquet" in text:
+        return f"a file of the warehouse cannot be read: `manage.py doctor` names it. {text}"
+    if isinstance(error, OperationalError | InterfaceError):
+        return f"the database cannot be used: {text}. What was in force before still is"
+    return None

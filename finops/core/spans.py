@@ -62,7 +62,10 @@ def rows(
     snapshot = warehouse.latest() if snapshot is None else snapshot
     names = ("day", *(name for name in columns if name != "day"))
     what = ("rows", dataset, names, first, end, whole_months)
-    return _remembered(snapshot, what, lambda: _rows(dataset, names, first, end, snapshot, whole_months))
+    found = _remembered(snapshot, what, lambda: _rows(dataset, names, first, end, snapshot, whole_months))
+    if not warehouse.is_there(found.files):  # somebody has thrown a layer away since
+        return _rows(dataset, names, first, end, snapshot, whole_months)
+    return found
 
 
 def _rows(
@@ -80,6 +83,7 @@ def _rows(
                 month not in copies
                 or not set(names) <= layer.columns.keys()
                 or (layer.by_month and not whole)
+                or not warehouse.is_there(copies[month][:1])
             ):
                 continue
             copy = copies[month][0]
@@ -222,13 +226,14 @@ def _outdated(month: date, snapshot: int, loose: int) -> Iterator[tuple[str, lis
         days = warehouse.files(dataset, snapshot, touching=(month, next_month(month)))
         if len(days) < 2:
             continue
-        newest = [
-            file.since_snapshot
+        made = [
+            file
             for layer in layers_of(dataset)
             for file in warehouse.files(layer.name, snapshot, partitions=[_name(layer, month)])
         ]
-        whole = len(newest) == len(layers_of(dataset))
-        if sum(not whole or file.since_snapshot > min(newest) for file in days) >= loose:
+        whole = len(made) == len(layers_of(dataset)) and warehouse.is_there(made)
+        since = min((file.since_snapshot for file in made), default=0)
+        if sum(not whole or file.since_snapshot > since for file in days) >= loose:
             yield dataset, days
 
 

@@ -25,7 +25,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
 from finops.core import manifest
-from finops.core.datasets import DATASETS
+from finops.core.datasets import DATASETS, DELIVERED
 from finops.core.errors import FinopsError
 from finops.core.layers import LAYERS
 from finops.core.models import ManifestFile, Snapshot
@@ -255,12 +255,33 @@ def damaged(found: Iterable[ManifestFile], contents: bool = False) -> Iterator[s
         path = folder() / file.path
         if not path.exists():
             yield _missing(file)
-        elif contents and _digest(path) != file.sha256:
-            yield f"{file.dataset} {file.partition}: {path} is not what was written: restore it from a backup"
+        elif not _ends(path) or (contents and _digest(path) != file.sha256):
+            first = "" if file.dataset in DATASETS else "delete it, and "
+            yield f"{file.dataset} {file.partition}: {path} is not what was written: {first}{_remedy(file)}"
+
+
+def is_there(found: Iterable[ManifestFile | NewFile]) -> bool:
+    """Whether none of the files is missing."""
+    return all((folder() / file.path).exists() for file in found)
 
 
 def _missing(file: ManifestFile | NewFile) -> str:
-    return f"{file.dataset} {file.partition}: {folder() / file.path} is missing: restore it from a backup"
+    return f"{file.dataset} {file.partition}: {folder() / file.path} is missing: {_remedy(file)}"
+
+
+def _remedy(file: ManifestFile | NewFile) -> str:
+    if file.dataset in DELIVERED:
+        return "restore it from a backup"
+    if file.dataset in DATASETS:
+        return "`attribute --force` of its day writes it again"
+    return "`compact` writes it again"
+
+
+def _ends(path: Path) -> bool:
+    """Whether a file has the end of a Parquet file: it was not cut off."""
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - 4))
+        return stream.read() == b"PAR1"
 
 
 def _digest(path: Path) -> str:

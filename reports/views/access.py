@@ -1,5 +1,6 @@
 """Who may open a page, and what a reader sees of a mistake."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -13,8 +14,9 @@ from django.shortcuts import render
 
 from finops.core import warehouse
 from finops.core.access import roles_of, scope_of
-from finops.core.errors import FinopsError, NotThere, UsageError
+from finops.core.errors import FinopsError, NotThere, UsageError, in_words
 
+log = logging.getLogger(__name__)
 Given = ParamSpec("Given")
 View = Callable[Concatenate[HttpRequest, Given], HttpResponse]
 
@@ -56,6 +58,12 @@ def page(view: View[Given]) -> View[Given]:
         except duckdb.InterruptException:
             context = {"title": "That took too long", "text": too_long()}
             return render(request, "error.html", context, status=503)
+        except duckdb.Error as error:
+            said = in_words(error)
+            if said is None:
+                raise
+            log.exception("%s", request.path)
+            return render(request, "error.html", {"title": "That did not work", "text": said}, status=409)
         except Http404:  # also where DEBUG would show what a developer wants to see
             return render(request, "404.html", status=404)
         except NotThere as error:

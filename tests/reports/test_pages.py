@@ -252,6 +252,16 @@ def test_a_held_delivery_is_rejected_with_a_reason(client, finance, held):
     assert Delivery.objects.get().message == "rejected: sent twice"
 
 
+def test_a_file_that_was_cut_off_is_said_and_no_failure_of_ours(client, finance, september):
+    client.force_login(finance)
+    for file in warehouse.files("allocation_days"):
+        path = warehouse.folder() / file.path
+        path.write_bytes(path.read_bytes()[:200])
+    page = client.get("/explorer/?by=team")
+    assert page.status_code == 409
+    assert "a file of the warehouse cannot be read: `manage.py doctor` names it" in page.content.decode()
+
+
 def test_a_mistake_in_signing_in_is_said(client, finance):
     page = client.post("/login/", {"username": "fiona", "password": "wrong"}).content.decode()
     assert "do not match" in page

@@ -13,6 +13,7 @@ import pytest
 from attribution import steps
 from finops.core import results, spans, warehouse
 from finops.core.access import EVERYTHING, Scope
+from finops.core.layers import LAYERS
 from reports import exports, matching, queries
 from reports.exploration import Exploration, explore
 from reports.figures import Figures
@@ -85,6 +86,19 @@ def test_a_day_attributed_after_the_compaction_shows_at_once(tmp_path):
     assert exported(tmp_path) == after
     (figures,) = queries.figures_by(Selection(WEEK[3], WEEK[4]), ()).values()
     assert figures.usage == Decimal("14.50")
+
+
+def test_layers_that_are_thrown_away_are_not_missed_and_come_back(tmp_path):
+    costs()
+    spans.compact()
+    before = exported(tmp_path)
+    for file in [file for file in warehouse.in_force() if file.dataset in {layer.name for layer in LAYERS}]:
+        (warehouse.folder() / file.path).unlink()
+    assert exported(tmp_path) == before
+    assert "`compact` writes it again" in next(warehouse.damaged(warehouse.in_force()))
+    assert spans.compact() == ["2026-08", "2026-09"]
+    assert list(warehouse.damaged(warehouse.in_force(), contents=True)) == []
+    assert exported(tmp_path) == before
 
 
 def test_a_compacted_warehouse_reads_fewer_files():
