@@ -4,6 +4,7 @@ import subprocess
 import sys
 from decimal import Decimal
 
+import duckdb
 import pytest
 import zstandard
 
@@ -355,3 +356,12 @@ def test_text_that_is_not_utf_8_does_not_hide_the_rest(tmp_path):
     path.write_bytes(path.read_bytes().replace(b'"r2"', b'"r\xfc"'))
     deliver("requests", [path])
     assert rows("requests", "request_id") == [("r1",), ("r\ufffd",)]
+
+
+def test_a_parquet_file_that_was_cut_off_is_named_as_what_was_delivered(tmp_path):
+    whole = tmp_path / "whole.parquet"
+    duckdb.sql("select 'r' as request_id, 'm' as model, now() as timestamp").write_parquet(str(whole))
+    cut = tmp_path / "requests.parquet"
+    cut.write_bytes(whole.read_bytes()[:-20])
+    with pytest.raises(Unreadable, match=r"^requests\.parquet: the Parquet file cannot be read: "):
+        deliver("requests", [cut])
