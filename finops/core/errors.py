@@ -1,8 +1,5 @@
 """What goes wrong in words a user can act on."""
 
-from pathlib import Path
-
-from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 
@@ -25,10 +22,12 @@ def in_words(error: Exception) -> str | None:
     """What a reader or operator is told of a failure of the machine; None where it is none."""
     import duckdb  # too slow for commands that do well
 
+    from finops.core import warehouse  # which imports this module
+
     text = " ".join(str(error).split())
     if "No space left on device" in text:
         return "the disk is full; what was in force before still is, and the same command completes it"
-    if isinstance(error, duckdb.Error) and str(Path(settings.FINOPS_DATA_DIR) / "warehouse") in text:
+    if isinstance(error, duckdb.Error) and str(warehouse.folder()) in text:
         return f"a file of the warehouse cannot be read: `manage.py doctor` names it. {text[:300]}"
     if isinstance(error, OperationalError | InterfaceError):
         return f"the database cannot be used: {text[:300]}. What was in force before still is"
